@@ -1,0 +1,195 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Passphrases: what is accepted as one, what the passphrase file looks like, and how a key is named in public.
+
+A list of passphrases is always in httpd's order: the first one encrypts, all of them decrypt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import List, Sequence, Tuple
+
+MIN_LENGTH = 32
+"""Characters a passphrase needs at least. 32 random ones of the allowed alphabet hold 192 bits; the mac of a cookie
+is keyed with a plain MD5 of the passphrase, so that nothing but its own strength slows down guessing."""
+
+MAX_LENGTH = 256
+"""Characters a passphrase has at most; httpd reads the file in lines of 8,192 bytes."""
+
+MAX_KEYS = 6
+"""Passphrases in a list at most: a primary, a staged one and a few old ones. More means that nothing is ever retired."""
+
+GENERATED_BYTES = 32
+"""Random bytes in a passphrase that we make ourselves: 256 bits."""
+
+_SAFE = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+class PassphraseError(ValueError):
+    """A list of passphrases that is refused.
+
+    :ivar position: 1-based position of the offending passphrase, 0 when the list itself is at fault. The passphrase
+        itself is never part of the message.
+    """
+
+    def __init__(self, message: str, position: int = 0) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+def validate(passphrases: Sequence[object], allow_weak: bool = False) -> Tuple[List[str], List[str]]:
+    """Check a list of passphrases as an operator gave it.
+
+    :param passphrases: in httpd's order, the first encrypts.
+    :param allow_weak: take a passphrase that is short or outside ``[A-Za-z0-9_-]``, for a fleet that already uses it.
+        What httpd would misread (see below) is refused all the same.
+    :returns: the passphrases as strings, and one warning per weak one.
+    :raises PassphraseError: for an empty list, too many, a duplicate, a weak one without ``allow_weak``, and always for
+        what httpd takes for something else: an empty word, a leading ``#`` (a comment: cookies would go out in plain
+        text), a leading ``exec:`` (a program to run), control characters (a carriage return becomes part of the key).
+    """
+    if isinstance(passphrases, (str, bytes)) or not isinstance(passphrases, (list, tuple)):
+        raise PassphraseError(
+            "session_keys_passphrases must be a list of strings, the first of which encrypts; found %s"
+            % type(passphrases).__name__
+        )
+    if not passphrases:
+        raise PassphraseError(
+            "session_keys_passphrases is empty: httpd would then send sessions in plain text. Give at least one "
+            "passphrase, for example from: openssl rand -base64 32 | tr +/ -_ | tr -d ="
+        )
+    if len(passphrases) > MAX_KEYS:
+        raise PassphraseError(
+            "session_keys_passphrases has %d entries, at most %d are accepted: retire the oldest ones first"
+            % (len(passphrases), MAX_KEYS)
+        )
+    accepted: List[str] = []
+    warnings: List[str] = []
+    for position, item in enumerate(passphrases, 1):
+        key = _readable_by_httpd(item, position)
+        weakness = _weakness(key)
+        if weakness and not allow_weak:
+            raise PassphraseError(
+                "passphrase %d %s. Make one with: openssl rand -base64 32 | tr +/ -_ | tr -d =  (a fleet that already "
+                "uses this one may keep it with session_keys_allow_weak: true, until it is rotated out)"
+                % (position, weakness),
+                position,
+            )
+        if weakness:
+            warnings.append(
+                "passphrase %d %s: one captured cookie is enough to guess at it offline. Rotate it out." % (position, weakness)
+            )
+        if key in accepted:
+            raise PassphraseError(
+                "passphrase %d is the same as passphrase %d: each may stand in the list once"
+                % (position, accepted.index(key) + 1),
+                position,
+            )
+        accepted.append(key)
+    return accepted, warnings
+
+
+def _readable_by_httpd(item: object, position: int) -> str:
+    """The passphrase as a string, refused where httpd would read something else than what was meant."""
+    if not isinstance(item, str):
+        raise PassphraseError(
+            "passphrase %d must be a string, found %s: put it in quotes" % (position, type(item).__name__), position
+        )
+    problem = ""
+    if not item.strip():
+        problem = "is empty: anyone could forge a session"
+    elif item.startswith("#"):
+        problem = "starts with '#': httpd reads a comment and would send sessions in plain text"
+    elif item.startswith("exec:"):
+        problem = "starts with 'exec:': httpd would run it as a program"
+    elif any(ord(char) < 32 or ord(char) == 127 for char in item):
+        problem = "holds a control character, such as a line break or a carriage return (a file with Windows line ends?)"
+    elif len(item) > MAX_LENGTH:
+        problem = "has more than %d characters" % MAX_LENGTH
+    if problem:
+        raise PassphraseError("passphrase %d %s" % (position, problem), position)
+    return str(item)
+
+
+def _weakness(key: str) -> str:
+    """What is weak about a passphrase, as the end of a sentence; empty when nothing is."""
+    if len(key) < MIN_LENGTH:
+        return "has %d characters, at least %d are needed" % (len(key), MIN_LENGTH)
+    if not _SAFE.match(key):
+        return "has characters outside A-Z a-z 0-9 _ -"
+    if len(set(key)) < 8:
+        return "repeats a handful of characters"
+    return ""
+
+
+def is_weak(key: str) -> bool:
+    """Whether a passphrase is accepted only where the operator allows weak ones."""
+    return bool(_weakness(key))
+
+
+def render_file(passphrases: Sequence[str]) -> str:
+    """The passphrase file (SessionCryptoPassphraseFile) for validated passphrases: one to a line, in httpd's order.
+
+    Words outside the safe alphabet are quoted the way httpd's configuration reader (``ap_getword_conf``) undoes it.
+    """
+    return "".join("%s\n" % _word(key) for key in passphrases)
+
+
+def _word(key: str) -> str:
+    if _SAFE.match(key):
+        return key
+    return '"%s"' % key.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def parse_file(text: str) -> List[str]:
+    """The passphrases that httpd reads from a passphrase file, in order.
+
+    Follows ``set_crypto_passphrase_file`` of mod_session_crypto: words are split at blanks, quotes group, a word that
+    starts with ``#`` ends the line. ``exec:`` words are returned as they stand, not run.
+    """
+    found: List[str] = []
+    for line in text.split("\n"):
+        for word in _words(line.strip()):
+            if word.startswith("#"):
+                break
+            found.append(word)
+    return found
+
+
+def _words(line: str) -> List[str]:
+    words: List[str] = []
+    index = 0
+    while index < len(line):
+        if line[index].isspace():
+            index += 1
+            continue
+        quote = line[index] if line[index] in "\"'" else ""
+        index += 1 if quote else 0
+        word = ""
+        while index < len(line) and (line[index] != quote if quote else not line[index].isspace()):
+            if line[index] == "\\" and index + 1 < len(line) and line[index + 1] in ("\\", quote):
+                index += 1
+            word += line[index]
+            index += 1
+        index += 1 if quote else 0
+        words.append(word)
+    return words
+
+
+def fingerprint(key: str) -> str:
+    """A short public name for a key: 8 hex digits of a hash, or ``hidden`` for a key that a person may have chosen.
+
+    The hash of a guessable key would let a reader of a log confirm a guess, so only a key that looks random gets one:
+    long enough, and changing between lower case, upper case and digits as often as random text does.
+    """
+    if is_weak(key) or _changes_of_class(key) * 3 < len(key):
+        return "hidden"
+    return hashlib.sha256(b"httpd_fleet.mod_session key name\0" + key.encode("utf-8")).hexdigest()[:8]
+
+
+def _changes_of_class(key: str) -> int:
+    classes = ["d" if c.isdigit() else "u" if c.isupper() else "l" if c.islower() else "s" for c in key]
+    return sum(1 for left, right in zip(classes, classes[1:]) if left != right)
