@@ -1,0 +1,154 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Renders httpd's configuration from scopes.
+
+Narrower sections of httpd replace the passphrases of wider ones, so every section names the fleet's one file.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import List, Sequence, Tuple
+
+from .scopes import Scope
+
+HEADER = "# Managed by the Ansible collection httpd_fleet.mod_session; changes by hand are overwritten.\n"
+UPDATE_INTERVAL_SINCE = (2, 4, 41)
+"""First httpd with SessionExpiryUpdateInterval."""
+
+
+def modules_for(scopes: Sequence[Scope]) -> Tuple[str, ...]:
+    """Names of the httpd modules that these scopes need, in the order they are loaded."""
+    names = ["session", "session_cookie", "session_crypto"]
+    if any(scope.request_header for scope in scopes):
+        names.append("headers")
+    return tuple(names)
+
+
+def render(scopes: Sequence[Scope], key_file: str, version: Tuple[int, ...]) -> str:
+    """One configuration file with these scopes, in their order.
+
+    :param scopes: scopes of the whole server, or of one virtual host.
+    :param key_file: absolute name of the passphrase file.
+    :param version: httpd's version, such as ``(2, 4, 62)``: what it does not know is left out.
+    """
+    return HEADER + "".join("\n" + _section(scope, key_file, version) for scope in scopes)
+
+
+def _section(scope: Scope, key_file: str, version: Tuple[int, ...]) -> str:
+    interval = version >= UPDATE_INTERVAL_SINCE
+    lines = [
+        "Session On",
+        "SessionCookieName %s %s" % (scope.cookie_name, ";".join(_attributes(scope))),
+        "SessionCookieRemove %s" % ("On" if scope.hide_cookie else "Off"),
+        "SessionCryptoCipher %s" % scope.cipher,
+        'SessionCryptoPassphraseFile "%s"' % key_file,
+        "SessionMaxAge %d" % scope.max_age,
+    ]
+    if interval:
+        lines.append("SessionExpiryUpdateInterval %d" % scope.update_interval)
+    lines += ['SessionExclude "%s"' % prefix for prefix in scope.exclude]
+    if scope.request_header:
+        lines.append("SessionEnv On")
+        lines += ['RequestHeader unset "%s"' % name for name in _spellings(scope.request_header)]
+        lines.append('RequestHeader set "%s" "%%{HTTP_SESSION}e" env=HTTP_SESSION' % scope.request_header)
+    if scope.response_header:
+        lines.append("SessionHeader %s" % scope.response_header)
+    if scope.log_level:
+        lines.append("LogLevel %s" % " ".join("%s:%s" % (name, scope.log_level) for name in modules_for(())))
+    lines += scope.directives
+    # <If> is merged after every <Location>, so that no "Require all granted" of the site opens the probe location.
+    lines.append("<If \"%%{REQUEST_URI} == '%s'\">" % scope.probe_path)
+    lines.append("    Require all denied")
+    if interval:
+        lines.append("    SessionExpiryUpdateInterval 0")
+    lines.append("</If>")
+    return '# %s\n<Location "%s">\n%s</Location>\n' % (
+        scope.name, scope.path, "".join("    %s\n" % line for line in lines))
+
+
+def _attributes(scope: Scope) -> List[str]:
+    found = ["Path=%s" % scope.cookie_path]
+    if scope.cookie_domain:
+        found.append("Domain=%s" % scope.cookie_domain)
+    if scope.http_only:
+        found.append("HttpOnly")
+    if scope.secure:
+        found.append("Secure")
+    if scope.same_site:
+        found.append("SameSite=%s" % scope.same_site)
+    return found
+
+
+def _spellings(header: str) -> List[str]:
+    """All names that a CGI-like backend takes for this header: each ``-`` may as well come in as ``_``."""
+    parts = re.split("[-_]", header)
+    if len(parts) > 5:
+        return [header, header.replace("-", "_")]
+    return ["".join(map("".join, itertools.zip_longest(parts, joints, fillvalue="")))
+            for joints in itertools.product("-_", repeat=len(parts) - 1)]
+
+
+def include_line(include_file: str) -> str:
+    """The line that an operator's virtual host needs to have its scopes."""
+    return 'Include "%s"' % include_file
+
+
+def with_include(text: str, virtual_host: str, include_file: str) -> str:
+    """An operator's virtual host file with one ``Include`` at the end of each block of that host; no other change.
+
+    A block is the host's if its ServerName or one of its ServerAlias names it (with or without a port).
+
+    :raises LookupError: no block of that name, or a block that is not closed.
+    """
+    return _edit_blocks(text, virtual_host, include_file, wanted=True)
+
+
+def without_include(text: str, virtual_host: str, include_file: str) -> str:
+    """The same file with that line taken out again."""
+    return _edit_blocks(text, virtual_host, include_file, wanted=False)
+
+
+def _edit_blocks(text: str, virtual_host: str, include_file: str, wanted: bool) -> str:
+    out: List[str] = []
+    block: List[str] = []
+    inside = False
+    blocks = 0
+    for line in text.splitlines(keepends=True):
+        lowered = line.strip().lower()
+        if not inside and lowered.startswith("<virtualhost"):
+            inside, block = True, [line]
+        elif inside and lowered.startswith("</virtualhost"):
+            ours = virtual_host.lower() in _host_names(block)
+            if ours:
+                blocks += 1
+                block = [row for row in block if not _is_include(row, include_file)]
+                if wanted:
+                    block.append("%s    %s\n" % (line[: len(line) - len(line.lstrip())], include_line(include_file)))
+            out += [*block, line]
+            inside = False
+        elif inside:
+            block.append(line)
+        else:
+            out.append(line)
+    if inside:
+        raise LookupError("a <VirtualHost> block is not closed")
+    if wanted and not blocks:
+        raise LookupError("no <VirtualHost> block has ServerName or ServerAlias %s" % virtual_host)
+    return "".join(out)
+
+
+def _host_names(block: Sequence[str]) -> List[str]:
+    names: List[str] = []
+    for line in block:
+        words = line.split()
+        if words and words[0].lower() in ("servername", "serveralias"):
+            names += [word.lower().split("://")[-1].rsplit(":", 1)[0] for word in words[1:]]
+    return names
+
+
+def _is_include(line: str, include_file: str) -> bool:
+    words = line.replace('"', " ").split()
+    return len(words) == 2 and words[0].lower() in ("include", "includeoptional") and words[1] == include_file

@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where httpd keeps its things on each family of systems: the one table of differences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping, Optional, Sequence, Tuple
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths and names of one family of systems. All paths are absolute.
+
+    ``conf_enabled`` and ``modules_enabled`` are directories of symbolic links (Debian's way); empty where a file in
+    ``conf_dir`` is live by being there and modules are loaded by the package's own file.
+    """
+
+    family: str
+    server_root: str
+    binary: str
+    control: str
+    service: str
+    user: str
+    modules_dirs: Tuple[str, ...]
+    conf_dir: str
+    conf_enabled: str
+    modules_available: str
+    modules_enabled: str
+    packages: Tuple[str, ...]
+    driver_packages: Tuple[str, ...]
+
+    @property
+    def key_dir(self) -> str:
+        """Directory of the passphrase file: root only."""
+        return self.server_root + "/mod_session"
+
+    @property
+    def key_file(self) -> str:
+        """The passphrase file (SessionCryptoPassphraseFile)."""
+        return self.key_dir + "/passphrases"
+
+    @property
+    def include_dir(self) -> str:
+        """Directory of the files that virtual hosts include."""
+        return self.server_root + "/mod_session.d"
+
+    @property
+    def conf_file(self) -> str:
+        """The file with the scopes of the whole server."""
+        return self.conf_dir + "/mod-session-fleet.conf"
+
+    def include_file(self, virtual_host: str) -> str:
+        """The file with the scopes of one virtual host."""
+        return "%s/%s.conf" % (self.include_dir, virtual_host)
+
+
+DEBIAN = Layout(
+    family="debian",
+    server_root="/etc/apache2",
+    binary="/usr/sbin/apache2",
+    control="/usr/sbin/apache2ctl",
+    service="apache2",
+    user="www-data",
+    modules_dirs=("/usr/lib/apache2/modules",),
+    conf_dir="/etc/apache2/conf-available",
+    conf_enabled="/etc/apache2/conf-enabled",
+    modules_available="/etc/apache2/mods-available",
+    modules_enabled="/etc/apache2/mods-enabled",
+    packages=("apache2",),
+    driver_packages=("libaprutil1-crypto",),
+)
+
+REDHAT = Layout(
+    family="redhat",
+    server_root="/etc/httpd",
+    binary="/usr/sbin/httpd",
+    control="/usr/sbin/apachectl",
+    service="httpd",
+    user="apache",
+    modules_dirs=("/usr/lib64/httpd/modules", "/usr/lib/httpd/modules"),
+    conf_dir="/etc/httpd/conf.d",
+    conf_enabled="",
+    modules_available="",
+    modules_enabled="",
+    packages=("httpd", "mod_session"),
+    driver_packages=("apr-util-openssl",),
+)
+
+SUPPORTED: Mapping[str, Layout] = {
+    "debian": DEBIAN,
+    "ubuntu": DEBIAN,
+    "rhel": REDHAT,
+    "fedora": REDHAT,
+    "centos": REDHAT,
+    "rocky": REDHAT,
+    "almalinux": REDHAT,
+}
+
+
+def parse_os_release(text: str) -> Mapping[str, str]:
+    """The fields of an os-release file (format: os-release(5))."""
+    found = {}
+    for line in text.splitlines():
+        name, separator, value = line.strip().partition("=")
+        if separator and not name.startswith("#"):
+            found[name] = value.strip("\"'")
+    return found
+
+
+def layout_for(os_release: Mapping[str, str]) -> Optional[Layout]:
+    """The layout of a system by the ID and ID_LIKE of its os-release; None where it is not supported."""
+    names: Sequence[str] = [os_release.get("ID", ""), *os_release.get("ID_LIKE", "").split()]
+    for name in names:
+        if name in SUPPORTED:
+            return SUPPORTED[name]
+    return None
