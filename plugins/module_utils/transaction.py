@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts a set of files live together, or leaves them as they were, whatever happens on the way.
+
+The door to the system is an argument (``node``, see :class:`Door`); nothing here touches files by itself. What makes it
+safe to be killed between any two steps:
+
+* New contents are staged beside their targets and old ones kept there by a hard link, so that neither going live nor
+  going back needs disk space: each is one ``rename``.
+* A journal says what is under way. It is written before the first file is staged and marked ``swapping`` before the
+  first one goes live. While it exists the old state can be restored; removing it is the commit.
+* Targets go live in the order given: what is referred to comes before what refers to it, so that a reload at any moment,
+  by anybody, finds a configuration that is whole.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import List, Optional, Protocol, Sequence, Tuple
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What stands at a path: ``kind`` is ``file``, ``link`` or ``other``; ``content`` the bytes of a file, ``link`` the
+    target of a symbolic link; ``mode`` the permission bits; ``owner`` user and group id."""
+
+    kind: str
+    mode: int = 0
+    owner: Tuple[int, int] = (0, 0)
+    content: bytes = b""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One file or symbolic link as it should be.
+
+    :ivar content: bytes of the file; None for a symbolic link.
+    :ivar link: target of the symbolic link, empty for a file.
+    :ivar mode: permission bits; None keeps those of the file that is there, and its owner.
+    :ivar secret: the content must not be shown.
+    """
+
+    path: str
+    content: Optional[bytes] = None
+    link: str = ""
+    mode: Optional[int] = 0o644
+    secret: bool = False
+
+    def matches(self, entry: Optional[Entry]) -> bool:
+        """Whether what stands at the path is what is wanted."""
+        if entry is None:
+            return False
+        if self.link:
+            return entry.kind == "link" and entry.link == self.link
+        same = entry.kind == "file" and entry.content == self.content
+        return same and (self.mode is None or (entry.mode == self.mode and entry.owner == (0, 0)))
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory that must exist, root's, with these permission bits."""
+
+    path: str
+    mode: int
+
+
+class Door(Protocol):
+    """What a transaction needs of a node. Every method is one system call in effect; all may raise OSError."""
+
+    def entry(self, path: str) -> Optional[Entry]:
+        """What stands at a path, not following links; None for nothing."""
+
+    def directory_mode(self, path: str) -> Optional[int]:
+        """Permission bits of a directory; None where there is none."""
+
+    def make_directory(self, path: str, mode: int) -> None:
+        """Create a directory, or set the mode and owner of the one that is there."""
+
+    def remove_directory(self, path: str) -> None:
+        """Remove a directory if it is there and empty."""
+
+    def write(self, path: str, content: bytes, mode: int, owner: Tuple[int, int]) -> None:
+        """Write a file anew and flush it to the disk; never visible with a wider mode than given."""
+
+    def symlink(self, target: str, path: str) -> None:
+        """Make a symbolic link."""
+
+    def hard_link(self, source: str, path: str) -> None:
+        """Make a hard link, not following symbolic links."""
+
+    def rename(self, source: str, path: str) -> None:
+        """Move ``source`` to ``path``, replacing what is there, and flush the directory to the disk."""
+
+    def remove(self, path: str) -> None:
+        """Remove a file or link if it is there, and flush the directory to the disk."""
+
+    def same_file(self, one: str, other: str) -> bool:
+        """Whether two paths are hard links to one file."""
+
+
+def _beside(path: str, suffix: str) -> str:
+    directory, _slash, name = path.rpartition("/")
+    return "%s/.%s.mod-session-%s" % (directory, name, suffix)
+
+
+class Transaction:
+    """Puts targets live together.
+
+    :param door: the way to the node.
+    :param journal: absolute name of the journal, in a directory only root can enter.
+    """
+
+    def __init__(self, door: Door, journal: str) -> None:
+        self.door = door
+        self.journal = journal
+
+    def missing(self, targets: Sequence[Target]) -> List[Target]:
+        """The targets that are not as they should be."""
+        return [target for target in targets if not target.matches(self.door.entry(target.path))]
+
+    def wrong_directories(self, directories: Sequence[Directory]) -> List[Directory]:
+        """The directories that are not there or not as they should be."""
+        return [item for item in directories if self.door.directory_mode(item.path) != item.mode]
+
+    def stage(self, directories: Sequence[Directory], targets: Sequence[Target]) -> None:
+        """Write everything beside its place. Nothing live is changed; all the disk space that is needed is now taken.
+
+        :raises OSError: for example a full disk; :meth:`undo` removes what was staged.
+        """
+        created = [item.path for item in directories if self.door.directory_mode(item.path) is None]
+        for item in directories:
+            if item.path == self.journal.rpartition("/")[0]:
+                self.door.make_directory(item.path, item.mode)
+        self._record("staging", targets, created)
+        for item in directories:
+            self.door.make_directory(item.path, item.mode)
+        for target in targets:
+            old = self.door.entry(target.path)
+            new = _beside(target.path, "new")
+            if target.link:
+                self.door.symlink(target.link, new)
+            else:
+                keep = target.mode is None and old is not None
+                mode = old.mode if keep and old else target.mode or 0o644
+                self.door.write(new, target.content or b"", mode, old.owner if keep and old else (0, 0))
+            if old is not None:
+                self.door.hard_link(target.path, _beside(target.path, "old"))
+        self._record("swapping", targets, created)
+
+    def swap(self, targets: Sequence[Target]) -> None:
+        """Make the staged files live, one atomic rename each, in order."""
+        for target in targets:
+            self.door.rename(_beside(target.path, "new"), target.path)
+
+    def commit(self) -> None:
+        """The new state is proven: forget the old one."""
+        state = self._read()
+        self._record("committed", [Target(path) for path, _existed in state.paths], state.created)
+        self._clean(state)
+
+    def undo(self) -> str:
+        """Go back to the state before :meth:`stage`, from wherever this or an earlier run stopped.
+
+        :returns: what was found: ``""`` (no journal), ``"staging"`` (nothing had gone live), ``"swapping"`` (files
+            were put back, the server may have loaded them) or ``"committed"`` (only cleaning was left to do).
+        """
+        state = self._read()
+        if state.name == "swapping":
+            for path, existed in reversed(state.paths):
+                self._put_back(path, existed)
+        if state.name:
+            self._clean(state)
+        if state.name in ("staging", "swapping"):
+            for path in reversed(state.created):
+                self.door.remove_directory(path)
+        return state.name
+
+    def _put_back(self, path: str, existed: bool) -> None:
+        old = _beside(path, "old")
+        if not existed:
+            self.door.remove(path)
+        elif self.door.entry(old) is not None and not self.door.same_file(old, path):
+            self.door.rename(old, path)
+
+    def _clean(self, state: "_State") -> None:
+        for path, _existed in state.paths:
+            self.door.remove(_beside(path, "new"))
+            self.door.remove(_beside(path, "old"))
+        self.door.remove(self.journal + ".new")
+        self.door.remove(self.journal)
+
+    def _record(self, name: str, targets: Sequence[Target], created: Sequence[str]) -> None:
+        rows = [[target.path, self.door.entry(target.path) is not None] for target in targets]
+        text = json.dumps({"version": 1, "state": name, "paths": rows, "created": list(created)})
+        self.door.write(self.journal + ".new", text.encode("utf-8"), 0o600, (0, 0))
+        self.door.rename(self.journal + ".new", self.journal)
+
+    def _read(self) -> "_State":
+        entry = self.door.entry(self.journal)
+        if entry is None:
+            self.door.remove(self.journal + ".new")
+            return _State("", [], [])
+        data = json.loads(entry.content.decode("utf-8"))
+        return _State(data["state"], [(path, existed) for path, existed in data["paths"]], data["created"])
+
+
+@dataclass(frozen=True)
+class _State:
+    """What the journal says."""
+
+    name: str
+    paths: List[Tuple[str, bool]]
+    created: List[str]
