@@ -19,7 +19,6 @@ A list of passphrases is ordered as httpd orders it: the first encrypts, all may
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -115,7 +114,8 @@ def siphash24(key: bytes, data: bytes) -> int:
     """
     if len(key) != 16:
         raise ValueError("a SipHash key has 16 bytes, this one has %d" % len(key))
-    k0, k1 = struct.unpack("<QQ", key)
+    k0 = int.from_bytes(key[:8], "little")
+    k1 = int.from_bytes(key[8:], "little")
     v0 = k0 ^ 0x736F6D6570736575
     v1 = k1 ^ 0x646F72616E646F6D
     v2 = k0 ^ 0x6C7967656E657261
@@ -123,16 +123,13 @@ def siphash24(key: bytes, data: bytes) -> int:
     size = len(data)
     # The last word holds the bytes left over and, in its top byte, the length modulo 256.
     padded = data + bytes(7 - size % 8) + bytes([size & 0xFF])
-    words = struct.unpack("<%dQ" % (len(padded) // 8), padded)
+    words: tuple[int, ...] = struct.unpack("<%dQ" % (len(padded) // 8), padded)
     mask = _MASK
-    # (word, rounds): two rounds for each word; four at the end, written as two steps that add no word.
-    steps = [(word, word) for word in words]
-    steps += [(0, 0), (0, 0)]
-    last = len(words)
-    for number, (before, after) in enumerate(steps):
-        if number == last:
+    # Two rounds for each word, then four: two more words that change nothing by themselves.
+    for number, word in enumerate(words + (0, 0)):
+        if number == len(words):
             v2 ^= 0xFF
-        v3 ^= before
+        v3 ^= word
         for _unused in (0, 1):
             v0 = (v0 + v1) & mask
             v2 = (v2 + v3) & mask
@@ -144,7 +141,7 @@ def siphash24(key: bytes, data: bytes) -> int:
             v1 = ((v1 << 17 | v1 >> 47) & mask) ^ v2
             v3 = ((v3 << 21 | v3 >> 43) & mask) ^ v0
             v2 = (v2 << 32 | v2 >> 32) & mask
-        v0 ^= after
+        v0 ^= word
     return v0 ^ v1 ^ v2 ^ v3
 
 
@@ -188,8 +185,8 @@ def unseal(value: str, passphrases: Sequence[str], cipher: str) -> Opened:
 
     Raises CookieError with every reason of :data:`REASONS`; ValueError for a cipher that is not in :data:`CIPHERS`,
     ImportError without the package ``cryptography``. Stricter than httpd in two ways: base64 must be written as httpd
-    writes it (httpd stops reading at the first foreign character), and the payload must be printable ASCII, which httpd's
-    always is; that is how a wrong cipher is told from a right one whose padding fits by chance.
+    writes it (httpd stops reading at the first foreign character), and the payload must be printable ASCII, which that
+    of httpd always is; so a wrong cipher is told from the right one even where its padding fits by chance.
     """
     spec = _spec(cipher)
     raw = _decode(value)
@@ -223,10 +220,10 @@ def sealed_length(payload_bytes: int, cipher: str) -> int:
 
 
 def format_payload(pairs: Mapping[str, str], expiry: Optional[int] = None) -> str:
-    """The payload as httpd writes it: form-encoded pairs in their order, then ``expiry`` (microseconds since the epoch).
+    """The payload as httpd writes it: form-encoded pairs in their order, then ``expiry``.
 
-    A name with an empty value is written, and httpd forgets it when it next reads the session. Raises ValueError where
-    httpd could not hold the pair: an empty name, a NUL character, a pair called "expiry", or two names that differ only
+    ``expiry``: microseconds since the epoch; None or 0 writes none. A name with an empty value is written, and httpd forgets it
+    when it next reads the session. Raises ValueError where httpd could not hold the pair: an empty name, a NUL character, a pair called "expiry", or two names that differ only
     in the case of ASCII letters.
     """
     parts = []
@@ -247,8 +244,9 @@ def format_payload(pairs: Mapping[str, str], expiry: Optional[int] = None) -> st
 def parse_payload(text: str) -> Payload:
     """Read a payload as httpd does, whatever it holds: what httpd ignores is ignored, nothing is raised.
 
-    So: pairs with broken escapes or %00 are skipped, an empty value removes the name, a second "=" ends the value, names
-    are matched without regard to ASCII case and the first spelling stays, an expiry of zero or without digits is none.
+    So: pairs with broken escapes or %00 are skipped, an empty value removes the name, a second "=" ends the value,
+    names are matched without regard to ASCII case and the first spelling stays, an expiry of zero or without digits is
+    none.
     Bytes that are not UTF-8 come back as surrogate escapes.
     """
     data = text.encode("utf-8", "replace" if _has_foreign_surrogate(text) else "surrogateescape").partition(b"\0")[0]
@@ -295,12 +293,7 @@ def _decode(value: str) -> bytes:
         raise CookieError("too_short", "The cookie is empty.")
     if _FORM.fullmatch(value):
         raise CookieError("plain_text", "The cookie is not encrypted: anybody can read and forge it.")
-    raw = b""
-    if _BASE64.fullmatch(value):
-        try:
-            raw = base64.b64decode(value, validate=True)
-        except binascii.Error:
-            pass
+    raw = base64.b64decode(value) if _BASE64.fullmatch(value) and len(value) % 4 == 0 else b""
     # Only one of several spellings of the same bytes is httpd's own.
     if not raw or base64.b64encode(raw).decode("ascii") != value:
         raise CookieError("bad_base64", "The cookie is not base64: it was changed, cut off, or is none of httpd's.")

@@ -27,7 +27,7 @@ MARKER = "fleetprobe"
 
 MARKER_LENGTH = 12
 """The best length of a marker, in characters: ``fleetprobe=<12>&expiry=<16 digits>`` ends one byte below a block's
-boundary for every cipher, so that a node with a clock of few digits (years before 2001) answers with the same length."""
+boundary for every cipher, so that a node with a clock of few digits (years before 2001) gives the same length."""
 
 SEALED = ("key", "plain", "empty_key", "unlisted_key", "garbage", "none")
 """Every value of :attr:`Observation.sealed`."""
@@ -72,11 +72,11 @@ class Observation:
 
     ``status``: of the answer. ``cookie``: the last Set-Cookie of the expected name, or None.
     ``sealed``: how its value is sealed: ``key`` (a listed one), ``plain`` (not at all), ``empty_key`` (the empty
-    passphrase, so that anybody can forge it), ``unlisted_key``, ``garbage`` (no session cookie; also our own cookie sent
-    back), ``none`` (no cookie, or an empty one).
+    passphrase, so that anybody can forge it), ``unlisted_key``, ``garbage`` (no session cookie; also our own cookie
+    sent back), ``none`` (no cookie, or an empty one).
     ``encrypts_with``: index of the listed key, else None.
     ``accepted``: whether the node opened the probe's cookie; None where the answer does not tell.
-    ``max_age``: the cookie's Max-Age in seconds; ``date``: the answer's Date header; each None where missing or unreadable.
+    ``max_age``: the cookie's Max-Age in seconds; ``date``: the answer's Date header; each None if missing or unreadable.
     ``other_names``: names of Set-Cookie headers sealed by a listed key when the expected name is not among the cookies.
     """
 
@@ -134,8 +134,7 @@ def observe(
     anything in the answer; ValueError for an unknown cipher or a bad marker.
 
     ``accepted`` needs no decryption: a mac of a listed key (or of the empty one, which is known too) and exactly the
-    length of a session with marker and expiry is True, exactly the length of a fresh session False, any other length None.
-    An unencrypted answer without the marker is False. What an unlisted key sealed is no evidence: None.
+    length of a session with marker and expiry is True, exactly the length of a fresh session False, any other None. An unencrypted answer without the marker is False. What an unlisted key sealed is no evidence: None.
     """
     _check_marker(marker)
     cookies = [parse_set_cookie(text) for name, text in answer.headers if name.lower() == "set-cookie"]
