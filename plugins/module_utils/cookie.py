@@ -222,9 +222,9 @@ def sealed_length(payload_bytes: int, cipher: str) -> int:
 def format_payload(pairs: Mapping[str, str], expiry: Optional[int] = None) -> str:
     """The payload as httpd writes it: form-encoded pairs in their order, then ``expiry``.
 
-    ``expiry``: microseconds since the epoch; None or 0 writes none. A name with an empty value is written, and httpd forgets it
-    when it next reads the session. Raises ValueError where httpd could not hold the pair: an empty name, a NUL character, a pair called "expiry", or two names that differ only
-    in the case of ASCII letters.
+    ``expiry``: microseconds since the epoch; None or 0 writes none. A name with an empty value is written, and httpd
+    forgets it when it next reads the session. Raises ValueError where httpd could not hold the pair: an empty name, a
+    NUL character, a pair called "expiry", or two names that differ only in the case of ASCII letters.
     """
     parts = []
     seen = {_EXPIRY}
@@ -246,8 +246,7 @@ def parse_payload(text: str) -> Payload:
 
     So: pairs with broken escapes or %00 are skipped, an empty value removes the name, a second "=" ends the value,
     names are matched without regard to ASCII case and the first spelling stays, an expiry of zero or without digits is
-    none.
-    Bytes that are not UTF-8 come back as surrogate escapes.
+    none. Bytes that are not UTF-8 come back as surrogate escapes.
     """
     data = text.encode("utf-8", "replace" if _has_foreign_surrogate(text) else "surrogateescape").partition(b"\0")[0]
     found: dict[bytes, tuple[bytes, bytes]] = {}

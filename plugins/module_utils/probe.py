@@ -76,7 +76,7 @@ class Observation:
     sent back), ``none`` (no cookie, or an empty one).
     ``encrypts_with``: index of the listed key, else None.
     ``accepted``: whether the node opened the probe's cookie; None where the answer does not tell.
-    ``max_age``: the cookie's Max-Age in seconds; ``date``: the answer's Date header; each None if missing or unreadable.
+    ``max_age``: the cookie's Max-Age in seconds; ``date``: the answer's Date header; each None if there is none.
     ``other_names``: names of Set-Cookie headers sealed by a listed key when the expected name is not among the cookies.
     """
 
@@ -134,7 +134,8 @@ def observe(
     anything in the answer; ValueError for an unknown cipher or a bad marker.
 
     ``accepted`` needs no decryption: a mac of a listed key (or of the empty one, which is known too) and exactly the
-    length of a session with marker and expiry is True, exactly the length of a fresh session False, any other None. An unencrypted answer without the marker is False. What an unlisted key sealed is no evidence: None.
+    length of a session with marker and expiry is True, exactly the length of a fresh session False, any other None.
+    An unencrypted answer without the marker is False. What an unlisted key sealed is no evidence: None.
     """
     _check_marker(marker)
     cookies = [parse_set_cookie(text) for name, text in answer.headers if name.lower() == "set-cookie"]
