@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CACHE := $(CURDIR)/.cache
+export PATH := $(CACHE)/venv/bin:$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(CACHE)/dev
+# Molecule, ansible-lint and Ansible keep their own caches here too.
+export ANSIBLE_HOME := $(CACHE)/ansible
+export XDG_CACHE_HOME := $(CACHE)/xdg
+export PYTHONDONTWRITEBYTECODE := 1
+# Which Molecule scenarios: all, or for example `make molecule SCENARIO=default`.
+SCENARIO ?=
+# More words for pytest: `make unit ARGS='-k cookie'`.
+ARGS ?=
+
+.PHONY: help
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+.PHONY: deps deps-python deps-containers deps-browser
+deps: deps-python deps-containers  ## install what is missing (podman and others by apt; Python tools in .cache/venv)
+deps-python:
+	@tools/deps python
+deps-containers:
+	@tools/deps containers
+deps-browser:
+	@tools/deps browser
+
+.PHONY: lint ruff mypy yamllint ansible-lint
+lint: ruff mypy yamllint ansible-lint  ## all static checks; each also by its own name
+ruff: deps-python
+	ruff check -q .
+mypy: deps-python
+	mypy --no-error-summary
+yamllint: deps-python
+	yamllint -s .
+ansible-lint: deps-python
+	ansible-lint -q
+
+.PHONY: unit
+unit: deps-python  ## unit and property tests
+	pytest tests/unit $(ARGS)
+
+.PHONY: molecule
+molecule: deps  ## the scenarios on real httpd in containers (SCENARIO=name for one)
+	molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
+
+.PHONY: test
+test: lint unit molecule  ## what CI runs: lint, unit, molecule
+
+.PHONY: build
+build: deps-python  ## the collection as an installable file, in .cache
+	ansible-galaxy collection build --force --output-path $(CACHE)
+
+.PHONY: lock
+lock:  ## write requirements.txt anew from requirements.in (needs network)
+	@tools/deps lock
+
+.PHONY: clean
+clean:  ## remove all that was generated (after `make demo-down`)
+	rm -rf $(CACHE) .ansible .hypothesis
