@@ -9,13 +9,12 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from .probe import probe_path
+
 CIPHERS = ("aes256", "aes192", "aes128", "3des192")
 SAME_SITE = ("", "Lax", "Strict", "None")
 LOG_LEVELS = ("", "error", "warn", "notice", "info", "debug", "trace1", "trace2", "trace3", "trace4")
 DEFAULT_PORTS = {"http": 80, "https": 443}
-PROBE_NAME = ".mod-session-probe"
-"""Last part of the path, below a scope's own, that answers 403 and never reaches a backend."""
-
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
@@ -76,7 +75,7 @@ class Scope:
     @property
     def probe_path(self) -> str:
         """URL path of the probe location: below the scope's own path."""
-        return self.path.rstrip("/") + "/" + PROBE_NAME
+        return probe_path(self.path)
 
     @property
     def warnings(self) -> List[str]:

@@ -168,6 +168,7 @@ class Transaction:
             were put back, the server may have loaded them) or ``"committed"`` (only cleaning was left to do).
         """
         state = self._read()
+        self.door.remove(self.journal + ".new")
         if state.name == "swapping":
             for path, existed in reversed(state.paths):
                 self._put_back(path, existed)
@@ -177,6 +178,10 @@ class Transaction:
             for path in reversed(state.created):
                 self.door.remove_directory(path)
         return state.name
+
+    def pending(self) -> bool:
+        """Whether a run that was killed has left something to undo."""
+        return bool(self._read().name)
 
     def _put_back(self, path: str, existed: bool) -> None:
         old = _beside(path, "old")
@@ -189,7 +194,6 @@ class Transaction:
         for path, _existed in state.paths:
             self.door.remove(_beside(path, "new"))
             self.door.remove(_beside(path, "old"))
-        self.door.remove(self.journal + ".new")
         self.door.remove(self.journal)
 
     def _record(self, name: str, targets: Sequence[Target], created: Sequence[str]) -> None:
@@ -201,7 +205,6 @@ class Transaction:
     def _read(self) -> "_State":
         entry = self.door.entry(self.journal)
         if entry is None:
-            self.door.remove(self.journal + ".new")
             return _State("", [], [])
         data = json.loads(entry.content.decode("utf-8"))
         return _State(data["state"], [(path, existed) for path, existed in data["paths"]], data["created"])

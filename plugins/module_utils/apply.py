@@ -1,0 +1,315 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The node transaction: trial, swap, configtest, reload, live proof; on any failure the old state serves again."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field
+from typing import Dict, List, Protocol, Sequence, Tuple
+
+from . import config, trial
+from .layout import Layout
+from .live import ScopeProbe, Way, problems, snapshot
+from .passphrases import fingerprint, parse_file, render_file
+from .scopes import Scope
+from .transaction import Directory, Door, Target, Transaction
+
+LOCK = "/run/mod-session-fleet.lock"
+LOCK_SECONDS = 120.0
+"""How long a run waits for another run on the same node."""
+
+RELOAD_SECONDS = 20.0
+"""How long the live server may take to show its new state after a reload."""
+
+
+class ApplyNode(trial.TrialNode, Door, Protocol):
+    """What the transaction needs of a node."""
+
+    def service_active(self) -> bool:
+        """Whether httpd is running."""
+
+    def service_reload(self) -> Tuple[int, str]:
+        """Reload without dropping a request."""
+
+    def service_restart(self) -> Tuple[int, str]:
+        """Stop and start."""
+
+    def real_path(self, path: str) -> str:
+        """The path with all symbolic links followed."""
+
+    def version_of(self, binary: str) -> Tuple[int, ...]:
+        """httpd's version."""
+
+
+class ApplyError(Exception):
+    """The transaction failed.
+
+    :ivar state: what is true now: ``untouched`` (nothing was changed), ``restored`` (the old state was put back and
+        serves as before) or ``broken`` (it was put back, but the server does not serve as before).
+    """
+
+    def __init__(self, message: str, state: str) -> None:
+        super().__init__(message)
+        self.state = state
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a node should be.
+
+    :ivar probes: every scope with one sealed probe for each passphrase.
+    :ivar passphrases: validated, in httpd's order.
+    :ivar only_keys: put the passphrase file live and leave the configuration as it is.
+    """
+
+    layout: Layout
+    passphrases: Tuple[str, ...]
+    probes: Tuple[ScopeProbe, ...]
+    only_keys: bool = False
+
+    @property
+    def scopes(self) -> Tuple[Scope, ...]:
+        """The scopes of the probes."""
+        return tuple(probe.scope for probe in self.probes)
+
+
+@dataclass
+class Result:
+    """What was done, or would be done in check mode.
+
+    ``changes`` are paths and the words ``reload`` or ``restart``; ``diff`` has one ``before``/``after`` pair for each
+    file, with fingerprints for keys; ``undone`` says what an interrupted run had left.
+    """
+
+    changes: List[str] = field(default_factory=list)
+    diff: List[Dict[str, str]] = field(default_factory=list)
+    undone: str = ""
+
+
+def wanted(node: ApplyNode, wish: Wish, version: Tuple[int, ...]) -> Tuple[List[Directory], List[Target]]:
+    """Directories and files as they should be, in the order in which they may go live.
+
+    :raises ApplyError: a virtual host file that is missing or has no block for the host; nothing was changed.
+    """
+    layout = wish.layout
+    directories = [Directory(layout.key_dir, 0o700)]
+    keys = Target(layout.key_file, render_file(wish.passphrases).encode("utf-8"), mode=0o600, secret=True)
+    if wish.only_keys:
+        return directories, [keys]
+    targets = _module_links(node, layout, config.modules_for(wish.scopes)) + [keys]
+    hosts = {scope.virtual_host for scope in wish.scopes if scope.virtual_host}
+    if hosts:
+        directories.append(Directory(layout.include_dir, 0o755))
+    for host in sorted(hosts):
+        own = [scope for scope in wish.scopes if scope.virtual_host == host]
+        targets.append(Target(layout.include_file(host), config.render(own, layout.key_file, version).encode("utf-8")))
+    everywhere = [scope for scope in wish.scopes if not scope.virtual_host]
+    targets.append(Target(layout.conf_file, config.render(everywhere, layout.key_file, version).encode("utf-8")))
+    if layout.conf_enabled:
+        name = posixpath.basename(layout.conf_file)
+        targets.append(Target("%s/%s" % (layout.conf_enabled, name), link="../%s/%s" % (
+            posixpath.basename(layout.conf_dir), name)))
+    return directories, targets + _virtual_host_files(node, layout, wish.scopes)
+
+
+def _module_links(node: ApplyNode, layout: Layout, names: Sequence[str]) -> List[Target]:
+    """Links that load the modules, where the system loads modules by links; a module that is loaded stays as it is."""
+    targets = []
+    for name in names if layout.modules_enabled else ():
+        for ending in ("load", "conf"):
+            available = "%s/%s.%s" % (layout.modules_available, name, ending)
+            enabled = "%s/%s.%s" % (layout.modules_enabled, name, ending)
+            if node.is_file(available) and not node.is_file(enabled):
+                targets.append(Target(enabled, link="../%s/%s.%s" % (
+                    posixpath.basename(layout.modules_available), name, ending)))
+    return targets
+
+
+def _virtual_host_files(node: ApplyNode, layout: Layout, scopes: Sequence[Scope]) -> List[Target]:
+    """The operator's files with one Include for each of their hosts."""
+    texts: Dict[str, str] = {}
+    for scope in scopes:
+        if not scope.virtual_host_file:
+            continue
+        path = node.real_path(scope.virtual_host_file)
+        if path not in texts:
+            entry = node.entry(path)
+            if entry is None or entry.kind != "file":
+                raise ApplyError("scope %s: virtual_host_file %s is not there; expected the file that has "
+                                 "<VirtualHost> for %s" % (scope.name, scope.virtual_host_file, scope.virtual_host),
+                                 "untouched")
+            texts[path] = entry.content.decode("utf-8", "surrogateescape")
+        try:
+            texts[path] = config.with_include(texts[path], scope.virtual_host, layout.include_file(scope.virtual_host))
+        except LookupError as error:
+            raise ApplyError("scope %s: %s: %s" % (scope.name, scope.virtual_host_file, error), "untouched") from error
+    return [Target(path, text.encode("utf-8", "surrogateescape"), mode=None) for path, text in texts.items()]
+
+
+def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
+    """Bring a node to its wanted state, or leave it as it was. Call it with the node's lock held.
+
+    :param check_mode: find out what would be done, trial included, and change nothing.
+    :raises ApplyError: says what was seen, what was expected, what to do, and what state the node is in.
+    """
+    layout = wish.layout
+    work = Transaction(node, layout.key_dir + "/.transaction.json")
+    result = Result()
+    if check_mode and work.pending():
+        result.undone = "an interrupted run would be undone first"
+    elif not check_mode:
+        result.undone = _recover(node, work)
+    if result.undone:
+        result.changes.append(result.undone)
+    version = node.version_of(layout.binary)
+    if not version:
+        if check_mode:
+            result.changes.append("%s is not installed yet; sessions would be set up after it is" % layout.service)
+            return result
+        raise ApplyError("%s does not tell its version: is httpd installed?" % layout.binary, "untouched")
+    if not node.service_active():
+        raise ApplyError(
+            "%s.service is not running, so that nothing can be proven; nothing was changed. Start it (systemctl start "
+            "%s) and run again" % (layout.service, layout.service), "untouched")
+    directories, targets = wanted(node, wish, version)
+    wrong_directories = work.wrong_directories(directories)
+    missing = work.missing(targets)
+    live_problems = [] if missing else problems(node, wish.probes, wish.passphrases, Way())
+    if not (missing or wrong_directories or live_problems):
+        return result
+    result.diff = _diff(node, wish, missing)
+    result.changes += [item.path for item in wrong_directories] + [target.path for target in missing]
+    if missing or live_problems:
+        result.changes.append("reload")
+    _configtest(node, layout, "untouched", "the configuration was broken before this run; nothing was changed. Repair "
+                                           "it and run again")
+    not_working = trial.run_trial(node, layout, version, wish.probes, wish.passphrases)
+    if not_working:
+        raise ApplyError("a trial server with the new files does not work, nothing was changed: %s" % (
+            "; ".join(not_working)), "untouched")
+    if not check_mode:
+        _go_live(node, work, wish, directories, missing, result)
+    return result
+
+
+def _go_live(node: ApplyNode, work: Transaction, wish: Wish, directories: Sequence[Directory],
+             missing: Sequence[Target], result: Result) -> None:
+    """Swap, test, reload, prove; on any failure put everything back."""
+    old_keys = node.entry(wish.layout.key_file)
+    known = list(wish.passphrases)
+    if old_keys is not None:
+        known += [key for key in parse_file(old_keys.content.decode("utf-8", "replace")) if key not in known]
+    before = snapshot(node, wish.probes, known)
+    new_modules = any(target.path.startswith(wish.layout.modules_enabled + "/") for target in missing
+                      if wish.layout.modules_enabled)
+    try:
+        work.stage(directories, missing)
+    except OSError as error:
+        work.undo()
+        raise ApplyError("the new files could not be written, nothing was changed: %s" % error, "untouched") from error
+    try:
+        work.swap(missing)
+        _configtest(node, wish.layout, "restored", "the new configuration does not pass httpd's configtest")
+        if "reload" in result.changes and _load(node, wish, new_modules) == "restart":
+            result.changes[result.changes.index("reload")] = "restart"
+        work.commit()
+    except (ApplyError, OSError) as error:
+        _roll_back(node, work, wish, known, before, error)
+
+
+def _load(node: ApplyNode, wish: Wish, new_modules: bool) -> str:
+    """Have the live server load what is on the disk and prove it; a restart only where a reload cannot load a module."""
+    status, text = node.service_reload()
+    found = ["reload failed: %s" % text] if status else _until_proven(node, wish)
+    if found and new_modules and not status and node.service_active():
+        status, text = node.service_restart()
+        found = ["restart failed: %s" % text] if status else _until_proven(node, wish)
+        if not found:
+            return "restart"
+    if found:
+        raise ApplyError("after the reload the live server does not show the new state: %s" % "; ".join(found), "restored")
+    return "reload"
+
+
+def _until_proven(node: ApplyNode, wish: Wish) -> List[str]:
+    """Ask the live server until it shows the new state twice in succession: old workers answer for a moment."""
+    end = node.now() + RELOAD_SECONDS
+    good = 0
+    while True:
+        found = problems(node, wish.probes, wish.passphrases, Way())
+        good = 0 if found else good + 1
+        if good == 2:
+            return []
+        if node.now() >= end or (found and not node.service_active()):
+            return found or ["it changed its mind"]
+        node.sleep(0.1)
+
+
+def _roll_back(node: ApplyNode, work: Transaction, wish: Wish, known: Sequence[str],
+               before: Tuple[Tuple[object, ...], ...], error: Exception) -> None:
+    """Put the old files back, have them loaded, and prove that the server does what it did before."""
+    reason = str(error)
+    died = not node.service_active()
+    try:
+        work.undo()
+        status, text = node.service_restart() if died else node.service_reload()
+    except OSError as failure:
+        raise ApplyError("%s. Putting the old files back failed too: %s. Run again once that is repaired" % (
+            reason, failure), "broken") from error
+    end = node.now() + RELOAD_SECONDS
+    while not status and snapshot(node, wish.probes, known) != before and node.now() < end:
+        node.sleep(0.1)
+    if status or snapshot(node, wish.probes, known) != before:
+        raise ApplyError("%s. The old files are back, but the server does not serve as before%s" % (
+            reason, ": " + text if text else ""), "broken") from error
+    raise ApplyError("%s. The old files are back and the old state serves again%s" % (
+        reason, " (the server had died and was started)" if died else ""), "restored") from error
+
+
+def _recover(node: ApplyNode, work: Transaction) -> str:
+    """Undo what a killed run left; a sentence about it, empty when there was nothing."""
+    trial.clean(node)
+    stopped_in = work.undo()
+    if stopped_in == "swapping":
+        node.service_reload() if node.service_active() else node.service_restart()
+        return "an interrupted run was undone: the old files are back and loaded"
+    if stopped_in:
+        return "an interrupted run was cleaned up"
+    return ""
+
+
+def _configtest(node: ApplyNode, layout: Layout, state: str, sentence: str) -> None:
+    status, text = node.run([layout.control, "configtest"])
+    if status:
+        lines = [line for line in text.splitlines() if "AH00558" not in line]
+        raise ApplyError("%s: %s" % (sentence, " ".join(lines)), state)
+
+
+def _diff(node: ApplyNode, wish: Wish, missing: Sequence[Target]) -> List[Dict[str, str]]:
+    rows = []
+    for target in missing:
+        entry = node.entry(target.path)
+        if target.secret:
+            before = _shown_keys(parse_file(entry.content.decode("utf-8", "replace"))) if entry else ""
+            after = _shown_keys(wish.passphrases)
+        elif target.link:
+            before, after = "link to %s\n" % entry.link if entry else "", "link to %s\n" % target.link
+        else:
+            before = entry.content.decode("utf-8", "replace") if entry else ""
+            after = (target.content or b"").decode("utf-8", "replace")
+        rows.append({"before_header": target.path, "after_header": target.path,
+                     "before": _redacted(before), "after": _redacted(after)})
+    return rows
+
+
+def _redacted(text: str) -> str:
+    """Configuration text without the values of directives that hold secrets, such as a passphrase given inline."""
+    return re.sub(r"(?im)^(\s*\S*(?:passphrase|password|secret|passwd)\s+).*$", r"\1(hidden)", text)
+
+
+def _shown_keys(passphrases: Sequence[str]) -> str:
+    return "".join("key %d: %s%s\n" % (position, fingerprint(key), " (encrypts)" if position == 1 else "")
+                   for position, key in enumerate(passphrases, 1))

@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the running server does with sessions, seen by asking it: nothing on the disk counts as evidence.
+
+The door is an argument; the cookies to ask with were sealed on the controller, so that a node needs no AES.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Protocol, Sequence, Tuple
+
+from .hygiene import cookie_deviations
+from .probe import Answer, Observation, observe
+from .scopes import Scope
+
+
+@dataclass(frozen=True)
+class ScopeProbe:
+    """A scope and one sealed probe for each passphrase of the list, in its order."""
+
+    scope: Scope
+    marker: str
+    cookies: Tuple[str, ...]
+
+
+class Http(Protocol):
+    """What is needed of a node to ask its own server."""
+
+    def get(self, address: str, port: int, tls: bool, host: str, path: str, cookie: str) -> Answer:
+        """One GET request; raises OSError where nobody answers."""
+
+    def listeners(self) -> Dict[int, List[str]]:
+        """Listening TCP ports with their addresses."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to reach a server: the live one (``port`` 0: that of each scope), or a trial on a loopback port."""
+
+    address: str = ""
+    port: int = 0
+
+
+def ask(node: Http, probe: ScopeProbe, passphrases: Sequence[str], way: Way) -> List[Observation]:
+    """What the server answers to each of a scope's probes, in their order.
+
+    :raises OSError: nobody answers; the text says where.
+    """
+    scope = probe.scope
+    host = scope.virtual_host or "localhost"
+    port = way.port or scope.port
+    address = way.address or _own_address(node.listeners().get(port, []))
+    tls = scope.scheme == "https" and not way.port
+    found = []
+    for cookie in probe.cookies:
+        try:
+            answer = node.get(address, port, tls, host, scope.probe_path, "%s=%s" % (scope.cookie_name, cookie))
+        except OSError as error:
+            raise OSError("%s port %d: %s" % (address, port, error)) from error
+        found.append(observe(answer, scope.cookie_name, passphrases, scope.cipher, probe.marker, cookie))
+    return found
+
+
+def _own_address(listening: Sequence[str]) -> str:
+    """An address of this machine on which a listening socket can be reached from itself."""
+    for address in listening:
+        if address not in ("0.0.0.0", "::", "127.0.0.1", "::ffff:0.0.0.0"):
+            return address
+    return "127.0.0.1"
+
+
+def problems(node: Http, probes: Sequence[ScopeProbe], passphrases: Sequence[str], way: Way) -> List[str]:
+    """Sentences about what the server does not do as it should; empty when all is proven."""
+    found: List[str] = []
+    for probe in probes:
+        try:
+            answers = ask(node, probe, passphrases, way)
+        except OSError as error:
+            found.append("scope %s: no answer from %s" % (probe.scope.name, error))
+            continue
+        for position, seen in enumerate(answers, 1):
+            wrong = _judge(probe.scope, seen, position)
+            if wrong:
+                found.append("scope %s: %s" % (probe.scope.name, wrong))
+                break
+    return found
+
+
+def _judge(scope: Scope, seen: Observation, position: int) -> str:
+    """What is wrong with one answer, as a sentence; empty when nothing is."""
+    if seen.cookie is None:
+        text = "%s answered %d without a session cookie; expected 403 with one" % (scope.probe_path, seen.status)
+        if scope.virtual_host and not scope.virtual_host_file:
+            text += ". Does the virtual host %s include its file of sessions?" % scope.virtual_host
+        return text
+    sentences = {
+        "plain": "the session cookie is not encrypted",
+        "empty_key": "the session cookie is encrypted with an empty passphrase",
+        "unlisted_key": "the session cookie is encrypted with a passphrase that is not in the list",
+        "garbage": "the session cookie is no sealed cookie",
+    }
+    if seen.sealed in sentences:
+        return sentences[seen.sealed]
+    if seen.encrypts_with != 0:
+        return "it encrypts with passphrase %d; expected the first" % ((seen.encrypts_with or 0) + 1)
+    if not seen.accepted:
+        return "it does not open sessions of passphrase %d with %s" % (position, scope.cipher)
+    if seen.status != 403:
+        return "%s answered %d; expected 403" % (scope.probe_path, seen.status)
+    for option, was, expected in cookie_deviations(scope, seen.cookie):
+        return "the cookie's %s is %r; expected %r" % (option, was, expected)
+    return ""
+
+
+def snapshot(node: Http, probes: Sequence[ScopeProbe], passphrases: Sequence[str]) -> Tuple[Tuple[object, ...], ...]:
+    """What the live server does now, in a form that is equal as long as it does the same.
+
+    :param passphrases: old and new ones, so that the key that encrypts is told apart.
+    """
+    rows: List[Tuple[object, ...]] = []
+    for probe in probes:
+        try:
+            answers = ask(node, probe, passphrases, Way())
+        except OSError:
+            rows.append((probe.scope.name, "silent"))
+            continue
+        for seen in answers:
+            attributes = sorted(seen.cookie.attributes.items(), key=str) if seen.cookie else ()
+            rows.append((probe.scope.name, seen.status, seen.sealed, seen.encrypts_with, seen.accepted, str(attributes)))
+    return tuple(rows)

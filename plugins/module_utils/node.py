@@ -1,0 +1,288 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one door to a node: files, commands, the service, HTTP to its own address, locks and time. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import http.client
+import os
+import shutil
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import time
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+
+from .probe import Answer
+from .transaction import Entry
+
+
+class LockTimeout(Exception):
+    """Another run holds the lock of this node."""
+
+
+class Node:
+    """The machine this runs on.
+
+    :param service: name of httpd's systemd unit.
+    """
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+
+    # -- files: the methods of transaction.Door ---------------------------------------------------------------------
+
+    def entry(self, path: str) -> Optional[Entry]:
+        """What stands at a path, not following links; None for nothing."""
+        try:
+            found = os.lstat(path)
+            if stat.S_ISLNK(found.st_mode):
+                return Entry("link", link=os.readlink(path))
+            if not stat.S_ISREG(found.st_mode):
+                return Entry("other")
+            with open(path, "rb") as handle:
+                content = handle.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Entry("file", stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid), content)
+
+    def directory_mode(self, path: str) -> Optional[int]:
+        """Permission bits of a directory that is root's; None where there is none."""
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            return None
+        return stat.S_IMODE(found.st_mode) if stat.S_ISDIR(found.st_mode) and found.st_uid == 0 else -1
+
+    def make_directory(self, path: str, mode: int) -> None:
+        """Create a directory, or set the mode and owner of the one that is there."""
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, mode)
+        os.chown(path, 0, 0)
+        os.chmod(path, mode)
+
+    def remove_directory(self, path: str) -> None:
+        """Remove a directory if it is there and empty."""
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+
+    def write(self, path: str, content: bytes, mode: int, owner: Tuple[int, int]) -> None:
+        """Write a file anew and flush it to the disk; never visible with a wider mode than given."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[os.write(handle, view):]
+            os.fchown(handle, *owner)
+            os.fchmod(handle, mode)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def symlink(self, target: str, path: str) -> None:
+        """Make a symbolic link."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        os.symlink(target, path)
+
+    def hard_link(self, source: str, path: str) -> None:
+        """Make a hard link, not following symbolic links."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        os.link(source, path, follow_symlinks=False)
+
+    def rename(self, source: str, path: str) -> None:
+        """Move ``source`` to ``path``, replacing what is there, and flush the directory to the disk."""
+        os.rename(source, path)
+        self._sync_directory(path)
+
+    def remove(self, path: str) -> None:
+        """Remove a file or link if it is there, and flush the directory to the disk."""
+        try:
+            os.unlink(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        self._sync_directory(path)
+
+    def same_file(self, one: str, other: str) -> bool:
+        """Whether two paths are hard links to one file."""
+        try:
+            left, right = os.lstat(one), os.lstat(other)
+        except FileNotFoundError:
+            return False
+        return (left.st_dev, left.st_ino) == (right.st_dev, right.st_ino)
+
+    @staticmethod
+    def _sync_directory(path: str) -> None:
+        handle = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def real_path(self, path: str) -> str:
+        """The path with all symbolic links followed."""
+        return os.path.realpath(path)
+
+    def is_file(self, path: str) -> bool:
+        """Whether a path leads to a regular file, links followed."""
+        return os.path.isfile(path)
+
+    def remove_tree(self, path: str) -> None:
+        """Remove a directory with all that is in it, if it is there."""
+        shutil.rmtree(path, ignore_errors=True)
+
+    # -- processes --------------------------------------------------------------------------------------------------
+
+    def run(self, argv: Sequence[str], timeout: float = 60.0) -> Tuple[int, str]:
+        """Run a command to its end: exit status and both outputs as text. A missing command is status 127."""
+        environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+        try:
+            done = subprocess.run(list(argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment,
+                                  stdin=subprocess.DEVNULL, timeout=timeout, check=False)
+        except FileNotFoundError:
+            return 127, "%s: no such command" % argv[0]
+        except subprocess.TimeoutExpired:
+            return 124, "%s: no answer within %d s" % (" ".join(argv), timeout)
+        return done.returncode, done.stdout.decode("utf-8", "replace").strip()
+
+    def start(self, argv: Sequence[str]) -> "subprocess.Popen[bytes]":
+        """Start a program and leave it running."""
+        return subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def stop(self, process: "subprocess.Popen[bytes]") -> None:
+        """End a program that :meth:`start` started."""
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def stop_stale(self, pid_file: str, command_part: str) -> None:
+        """End a program left over by an earlier run: the one in ``pid_file``, if its command line has ``command_part``."""
+        entry = self.entry(pid_file)
+        if entry is None or not entry.content.strip().isdigit():
+            return
+        pid = int(entry.content)
+        with contextlib.suppress(OSError):
+            with open("/proc/%d/cmdline" % pid, "rb") as handle:
+                ours = command_part.encode("utf-8") in handle.read()
+            if ours:
+                os.kill(pid, signal.SIGTERM)
+
+    # -- the service ------------------------------------------------------------------------------------------------
+
+    def service_active(self) -> bool:
+        """Whether httpd is running."""
+        return self.run(["systemctl", "is-active", "--quiet", self.service])[0] == 0
+
+    def service_reload(self) -> Tuple[int, str]:
+        """Have httpd read its configuration anew, without dropping a request."""
+        return self.run(["systemctl", "reload", self.service])
+
+    def service_restart(self) -> Tuple[int, str]:
+        """Stop and start httpd."""
+        self.run(["systemctl", "reset-failed", self.service])
+        return self.run(["systemctl", "restart", self.service])
+
+    # -- network, to this machine only ------------------------------------------------------------------------------
+
+    def free_port(self) -> int:
+        """A TCP port of the loopback interface that is free now."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    def listeners(self) -> Dict[int, List[str]]:
+        """Listening TCP ports, each with the addresses it listens on (``0.0.0.0`` and ``::`` mean all)."""
+        found: Dict[int, List[str]] = {}
+        for name, family in (("/proc/net/tcp", socket.AF_INET), ("/proc/net/tcp6", socket.AF_INET6)):
+            entry_lines: List[str] = []
+            with contextlib.suppress(OSError), open(name, encoding="ascii") as handle:
+                entry_lines = handle.read().splitlines()[1:]
+            for line in entry_lines:
+                words = line.split()
+                if words[3] != "0A":
+                    continue
+                address, port = words[1].split(":")
+                packed = b"".join(bytes.fromhex(address[i:i + 8])[::-1] for i in range(0, len(address), 8))
+                found.setdefault(int(port, 16), []).append(socket.inet_ntop(family, packed))
+        return found
+
+    def get(self, address: str, port: int, tls: bool, host: str, path: str, cookie: str) -> Answer:
+        """One GET request, with this Cookie header; the body is not read.
+
+        Certificates are not verified: it is this machine's own server that is asked.
+
+        :raises OSError: no connection, no answer within 10 seconds, or no HTTP.
+        """
+        connection = http.client.HTTPConnection(address, port, timeout=10)
+        try:
+            connection.connect()
+            if tls:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+                connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
+            sent = time.time_ns() // 1000
+            connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
+            for name, value in (("Host", host), ("Cookie", cookie), ("Connection", "close")):
+                if value:
+                    connection.putheader(name, value)
+            connection.endheaders()
+            answer = connection.getresponse()
+            received = time.time_ns() // 1000
+            return Answer(answer.status, tuple(answer.getheaders()), sent, received)
+        except http.client.HTTPException as error:
+            raise OSError("no HTTP answer: %s" % (str(error) or type(error).__name__)) from error
+        finally:
+            connection.close()
+
+    # -- time and turns ---------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds of a clock that only goes forward."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def version_of(self, binary: str) -> Tuple[int, ...]:
+        """httpd's version, such as ``(2, 4, 62)``; empty where the program does not answer."""
+        status, text = self.run([binary, "-v"])
+        if status or "Apache/" not in text:
+            return ()
+        return tuple(int(part) for part in text.split("Apache/", 1)[1].split()[0].split(".") if part.isdigit())
+
+    @contextlib.contextmanager
+    def lock(self, path: str, seconds: float) -> Iterator[None]:
+        """Hold a lock that ends with the process, however it ends.
+
+        :param seconds: how long to wait for another run.
+        :raises LockTimeout: the other run still holds it.
+        """
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            end = self.now() + seconds
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if self.now() >= end:
+                        raise LockTimeout(path) from None
+                    self.sleep(0.1)
+            yield
+        finally:
+            os.close(handle)

@@ -1,0 +1,199 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A throw-away httpd that proves candidate files before anything live is touched.
+
+``httpd -t`` stops before the crypto driver is loaded, so "Syntax OK" says nothing about the driver, the cipher or the
+keys. The trial runs through start-up and is asked with real cookies, on a loopback port of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import List, Optional, Protocol, Sequence, Tuple
+
+from .config import modules_for, render
+from .layout import Layout
+from .live import Http, ScopeProbe, Way, problems
+from .passphrases import render_file
+from .scopes import Scope
+from .transaction import Entry
+
+DIRECTORY = "/run/mod-session-fleet-trial"
+SECONDS = 10.0
+"""How long a trial may take to answer."""
+
+_REMEDIES = (
+    (r"AH0184[3-8]", "the crypto driver cannot be loaded: install the package that has apr_crypto_openssl "
+                     "(Debian: libaprutil1 or libaprutil1t64, Red Hat: apr-util-openssl)"),
+    (r"AH0182[34]", "the cipher is not available in this httpd's crypto driver"),
+)
+
+
+class TrialNode(Http, Protocol):
+    """What a trial needs of a node."""
+
+    def entry(self, path: str) -> Optional[Entry]:
+        """What stands at a path."""
+
+    def is_file(self, path: str) -> bool:
+        """Whether a path leads to a regular file."""
+
+    def make_directory(self, path: str, mode: int) -> None:
+        """Create a directory."""
+
+    def write(self, path: str, content: bytes, mode: int, owner: Tuple[int, int]) -> None:
+        """Write a file."""
+
+    def remove_tree(self, path: str) -> None:
+        """Remove a directory with all that is in it."""
+
+    def free_port(self) -> int:
+        """A free loopback port."""
+
+    def run(self, argv: Sequence[str], timeout: float = 60.0) -> Tuple[int, str]:
+        """Run a command to its end."""
+
+    def start(self, argv: Sequence[str]) -> object:
+        """Start a program."""
+
+    def stop(self, process: object) -> None:
+        """End it."""
+
+    def stop_stale(self, pid_file: str, command_part: str) -> None:
+        """End a program left over by an earlier run."""
+
+    def now(self) -> float:
+        """Seconds."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+def clean(node: TrialNode) -> None:
+    """Remove what a killed run left of its trial."""
+    node.stop_stale(DIRECTORY + "/httpd.pid", DIRECTORY)
+    node.remove_tree(DIRECTORY)
+
+
+def run_trial(node: TrialNode, layout: Layout, version: Tuple[int, ...], probes: Sequence[ScopeProbe],
+              passphrases: Sequence[str]) -> List[str]:
+    """Start a throw-away httpd with these scopes and keys and ask it.
+
+    An operator's own ``directives`` are left out: they may need modules that only the live server has. They are judged
+    by a configtest of the whole live configuration with the new sections added to it.
+
+    :returns: sentences about what does not work; empty when driver, cipher, keys and cookies are proven.
+    """
+    scopes = [replace(probe.scope, directives=()) for probe in probes]
+    missing = [name for name in modules_for(scopes) if not _module_file(node, layout, name)]
+    if missing:
+        return ["httpd has no module file mod_%s.so in %s: install the package that has it (%s)" % (
+            missing[0], " or ".join(layout.modules_dirs), ", ".join(layout.packages))]
+    try:
+        node.make_directory(DIRECTORY, 0o700)
+        port = node.free_port()
+        node.write(DIRECTORY + "/passphrases", render_file(passphrases).encode("utf-8"), 0o600, (0, 0))
+        refused = _whole_configuration(node, layout, version, [probe.scope for probe in probes])
+        if refused:
+            return [refused]
+        node.write(DIRECTORY + "/httpd.conf", _configuration(node, layout, version, scopes, port).encode("utf-8"),
+                   0o600, (0, 0))
+        process = node.start([layout.binary, "-D", "FOREGROUND", "-f", DIRECTORY + "/httpd.conf"])
+        try:
+            found = _until_answered(node, probes, passphrases, port)
+        finally:
+            node.stop(process)
+        return _explain(found, _error_log(node)) if found else []
+    finally:
+        node.remove_tree(DIRECTORY)
+
+
+def _whole_configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], scopes: Sequence[Scope]) -> str:
+    """What httpd's configtest has against the live configuration with the new sections; empty when nothing."""
+    loads = _load_modules(node, layout, modules_for(scopes))
+    text = "\n".join([*loads, _sections(scopes, version, 1)])
+    node.write(DIRECTORY + "/sections.conf", text.encode("utf-8"), 0o600, (0, 0))
+    status, said = node.run([layout.control, "-t", "-c", "Include %s/sections.conf" % DIRECTORY])
+    return "httpd's configtest refuses the new sections: %s" % _without_noise(said) if status else ""
+
+
+def _without_noise(said: str) -> str:
+    lines = [line for line in said.splitlines() if "AH00558" not in line and "Action '" not in line]
+    return " ".join(line.strip() for line in lines).replace(DIRECTORY + "/", "")
+
+
+def _until_answered(node: TrialNode, probes: Sequence[ScopeProbe], passphrases: Sequence[str], port: int) -> List[str]:
+    end = node.now() + SECONDS
+    while True:
+        found = problems(node, probes, passphrases, Way("127.0.0.1", port))
+        silent = any("no answer from" in sentence for sentence in found)
+        died = "AH00020" in _error_log(node) or "AH00016" in _error_log(node)
+        if not silent or died or node.now() >= end:
+            return found
+        node.sleep(0.05)
+
+
+def _explain(found: Sequence[str], log: str) -> List[str]:
+    """Problems with the reason from the trial's error log, where it is a known one."""
+    for pattern, remedy in _REMEDIES:
+        match = re.search(r".*%s.*" % pattern, log)
+        if match:
+            return ["%s. httpd says: %s" % (remedy, _message(match.group(0)))]
+    errors = [_message(line) for line in log.splitlines() if ":error]" in line or ":emerg]" in line or ":crit]" in line]
+    return [*found, *("httpd says: %s" % line for line in errors[:3])]
+
+
+def _message(line: str) -> str:
+    return re.sub(r"^(\[[^]]*\] )*", "", line).strip()
+
+
+def _error_log(node: TrialNode) -> str:
+    entry = node.entry(DIRECTORY + "/error.log")
+    return entry.content.decode("utf-8", "replace") if entry else ""
+
+
+def _module_file(node: TrialNode, layout: Layout, name: str) -> str:
+    for directory in layout.modules_dirs:
+        path = "%s/mod_%s.so" % (directory, name)
+        if node.is_file(path):
+            return path
+    return ""
+
+
+def _load_modules(node: TrialNode, layout: Layout, names: Sequence[str]) -> List[str]:
+    found = ((name, _module_file(node, layout, name)) for name in names)
+    return ['<IfModule !mod_%s.c>\n    LoadModule %s_module "%s"\n</IfModule>' % (name, name, path)
+            for name, path in found if path]
+
+
+def _configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], scopes: Sequence[Scope], port: int) -> str:
+    workers = [name for name in ("mpm_event", "mpm_worker", "mpm_prefork") if _module_file(node, layout, name)]
+    lines = [
+        'ServerRoot "%s"' % DIRECTORY,
+        "ServerName localhost",
+        'DefaultRuntimeDir "%s"' % DIRECTORY,
+        'PidFile "%s/httpd.pid"' % DIRECTORY,
+        'ErrorLog "%s/error.log"' % DIRECTORY,
+        "LogLevel info",
+        "Listen 127.0.0.1:%d" % port,
+        *_load_modules(node, layout, [*workers[:1], "unixd", "authz_core", *modules_for(scopes)]),
+        "User %s" % layout.user,
+        "Group %s" % layout.user,
+        "StartServers 1",
+        "Timeout 10",
+        "<VirtualHost *:%d>\n    ServerName localhost\n</VirtualHost>" % port,
+        _sections(scopes, version, port),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _sections(scopes: Sequence[Scope], version: Tuple[int, ...], port: int) -> str:
+    """The scopes with the trial's passphrase file, those of a virtual host in one of their own."""
+    key_file = DIRECTORY + "/passphrases"
+    parts = [render([scope for scope in scopes if not scope.virtual_host], key_file, version)]
+    for host in sorted({scope.virtual_host for scope in scopes if scope.virtual_host}):
+        own = render([scope for scope in scopes if scope.virtual_host == host], key_file, version)
+        parts.append("<VirtualHost *:%d>\n    ServerName %s\n%s</VirtualHost>\n" % (port, host, own))
+    return "\n".join(parts)

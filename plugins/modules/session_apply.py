@@ -1,0 +1,156 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Node side of session_apply."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: session_apply
+short_description: Put session configuration and passphrases live on a node, or leave it as it was
+version_added: 1.0.0
+description:
+  - One transaction. Where nothing differs, on the disk and in what the running server answers, nothing is done.
+  - Else a throw-away httpd proves the new files first (crypto driver, cipher, every passphrase, the cookie's attributes);
+    then they are swapped in atomically, the whole configuration is tested, httpd is reloaded, and the live server is asked
+    until it shows the new state.
+  - On any failure the old files are put back and loaded, the old state is proven to serve, and the task fails with the reason.
+  - A run that was killed at any point is undone by the next one.
+options:
+  passphrases:
+    description:
+      - The passphrases in httpd's order; the first one encrypts, all of them decrypt.
+      - Each has 32 to 256 characters of C(A-Z a-z 0-9 _ -). At most 6.
+    type: list
+    elements: str
+    required: true
+  allow_weak:
+    description:
+      - Accept a passphrase that is shorter or has other characters, for a fleet that already uses it. Warned of on every run.
+    type: bool
+    default: false
+  scopes:
+    description:
+      - The scopes, as described for the role P(httpd_fleet.mod_session.session_config#role).
+    type: list
+    elements: dict
+    required: true
+  only_keys:
+    description:
+      - Put only the passphrase file live and leave the configuration as it is.
+    type: bool
+    default: false
+  probes:
+    description:
+      - Cookies sealed under each passphrase, one entry for each scope. The controller fills this in; do not set it.
+    type: list
+    elements: dict
+    default: []
+attributes:
+  check_mode:
+    description: The trial is run and the prediction is exact; nothing is changed.
+    support: full
+  diff_mode:
+    description: Directives are shown as they are, passphrases as fingerprints that say nothing about them.
+    support: full
+  platform:
+    description: Where it runs.
+    support: full
+    platforms: posix
+requirements:
+  - Python 3.9 or later on the node, nothing else
+  - C(cryptography) on the controller
+notes:
+  - Needs root on the node and systemd.
+author:
+  - httpd_fleet maintainers (@httpd-fleet)
+"""
+
+EXAMPLES = r"""
+- name: Sessions are live
+  httpd_fleet.mod_session.session_apply:
+    passphrases: "{{ session_keys_passphrases }}"
+    scopes:
+      - name: app
+        path: /app
+        max_age: 3600
+"""
+
+RETURN = r"""
+changes:
+  description: Paths that were changed, and V(reload) or V(restart), in order.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/apache2/mod_session/passphrases, reload]
+undone:
+  description: What an interrupted earlier run had left and was undone first; empty when there was nothing.
+  returned: success
+  type: str
+state:
+  description:
+    - What is true after a failure. V(untouched), nothing was changed; V(restored), the old state was put back and serves;
+      V(broken), it was put back but the server does not serve as before.
+  returned: failure
+  type: str
+  sample: restored
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.apply import (
+    LOCK,
+    LOCK_SECONDS,
+    ApplyError,
+    Wish,
+    apply,
+)
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout import layout_for, parse_os_release
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.live import ScopeProbe
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import LockTimeout, Node
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import PassphraseError, validate
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+
+
+def main():
+    """Read the arguments, apply, report."""
+    module = AnsibleModule(
+        argument_spec={
+            "passphrases": {"type": "list", "elements": "str", "required": True, "no_log": True},
+            "allow_weak": {"type": "bool", "default": False},
+            "scopes": {"type": "list", "elements": "dict", "required": True},
+            "only_keys": {"type": "bool", "default": False, "no_log": False},
+            "probes": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        passphrases = tuple(validate(module.params["passphrases"], module.params["allow_weak"])[0])
+        scopes = parse_scopes(module.params["scopes"])
+        sealed = {row["scope"]: row for row in module.params["probes"]}
+        probes = tuple(ScopeProbe(scope, sealed[scope.name]["marker"], tuple(sealed[scope.name]["cookies"]))
+                       for scope in scopes)
+    except (PassphraseError, ScopeError) as error:
+        module.fail_json(msg=str(error), state="untouched")
+    except KeyError as error:
+        module.fail_json(msg="no sealed probes for scope %s: run this through its action plugin" % error, state="untouched")
+    with open("/etc/os-release", encoding="utf-8") as handle:
+        layout = layout_for(parse_os_release(handle.read()))
+    if layout is None:
+        module.fail_json(msg="this distribution is not supported; run session_preflight for details", state="untouched")
+    node = Node(layout.service)
+    try:
+        with node.lock(LOCK, LOCK_SECONDS):
+            result = apply(node, Wish(layout, passphrases, probes, module.params["only_keys"]), module.check_mode)
+    except ApplyError as error:
+        module.fail_json(msg=str(error), state=error.state)
+    except LockTimeout:
+        module.fail_json(msg="another run has been at work on this node for %d s; nothing was changed. Wait for it, or "
+                             "look for a process that holds %s" % (LOCK_SECONDS, LOCK), state="untouched")
+    except OSError as error:
+        module.fail_json(msg="%s; run again to find and undo what was begun" % error, state="untouched")
+    module.exit_json(changed=bool(result.changes), changes=result.changes, undone=result.undone, diff=result.diff)
+
+
+if __name__ == "__main__":
+    main()
