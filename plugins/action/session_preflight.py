@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Controller side of session_preflight: checks the input, asks the node, then connects to its ports."""
+
+from __future__ import annotations
+
+import socket
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import PassphraseError, validate
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+
+MODULE = "httpd_fleet.mod_session.session_preflight"
+SECONDS = 5.0
+"""How long the controller waits for a connection."""
+
+
+class ActionModule(ActionBase):
+    """Runs the module of the same name on the node, then sees for itself that its ports are reached."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        """Check, ask, connect."""
+        super().run(tmp, task_vars)
+        arguments = self._task.args
+        try:
+            validate(arguments.get("passphrases"), boolean(arguments.get("allow_weak", False), strict=False))
+            scopes = parse_scopes(arguments.get("scopes"))
+        except (PassphraseError, ScopeError) as error:
+            raise AnsibleActionFail(str(error)) from error
+        result = self._execute_module(module_name=MODULE, module_args=dict(arguments), task_vars=task_vars)
+        wanted = boolean(arguments.get("reachable", True), strict=False)
+        if result.get("failed") or not wanted or not result.get("httpd"):
+            return result
+        address = arguments.get("address") or task_vars.get("ansible_host") or task_vars["inventory_hostname"]
+        ports = {int(arguments.get("port") or 0) or scope.port for scope in scopes}
+        refusals = [text for text in (_refusal(address, port) for port in sorted(ports)) if text]
+        if refusals:
+            result.update(failed=True, refusals=refusals,
+                          msg="this node is not fit for sessions, nothing was changed: %s" % "; ".join(refusals))
+        return result
+
+
+def _refusal(address, port):
+    """Why a port cannot be reached, as a sentence; empty when it can."""
+    try:
+        with socket.create_connection((address, port), timeout=SECONDS):
+            return ""
+    except OSError as error:
+        return ("port %d of %s cannot be reached from the controller (%s); open it in the firewall, set "
+                "session_check_address and session_check_port, or session_check_via: node where only SSH reaches the nodes"
+                % (port, address, error.strerror or error))

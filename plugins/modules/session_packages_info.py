@@ -1,0 +1,92 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which packages for sessions a node lacks."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: session_packages_info
+short_description: Say which packages for sessions a node lacks
+version_added: 1.0.0
+description:
+  - Reads only. Looks for httpd, its session modules, and the OpenSSL driver of apr-util by its file. A package of the driver
+    is named only where the file is missing and the release has such a package.
+attributes:
+  check_mode:
+    description: It changes nothing in any mode.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+  platform:
+    description: Where it runs.
+    support: full
+    platforms: posix
+author:
+  - httpd_fleet maintainers (@httpd-fleet)
+"""
+
+EXAMPLES = r"""
+- name: What is missing is known
+  httpd_fleet.mod_session.session_packages_info:
+  register: packages
+"""
+
+RETURN = r"""
+missing:
+  description: Names of packages to install, in this order.
+  returned: success
+  type: list
+  elements: str
+  sample: [apache2]
+family:
+  description: V(debian) or V(redhat).
+  returned: success
+  type: str
+service:
+  description: Name of httpd's service.
+  returned: success
+  type: str
+"""
+
+import glob
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout import layout_for, parse_os_release
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import Node
+
+DRIVER_FILES = ("/usr/lib/*/apr-util-1/apr_crypto_openssl*.so", "/usr/lib64/apr-util-1/apr_crypto_openssl*.so")
+
+
+def installed(node, family, package):
+    """Whether the system's package manager has a package installed."""
+    if family == "debian":
+        return node.run(["dpkg-query", "-W", "-f", "${db:Status-Status}", package]) == (0, "installed")
+    return node.run(["rpm", "-q", package])[0] == 0
+
+
+def known(node, family, package):
+    """Whether the release has a package of that name."""
+    command = ["apt-cache", "show", package] if family == "debian" else ["dnf", "-q", "info", package]
+    return node.run(command)[0] == 0
+
+
+def main():
+    """Look, report."""
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    with open("/etc/os-release", encoding="utf-8") as handle:
+        layout = layout_for(parse_os_release(handle.read()))
+    if layout is None:
+        module.fail_json(msg="this distribution is not supported; run session_preflight for details")
+    node = Node(layout.service)
+    missing = [name for name in layout.packages if not installed(node, layout.family, name)]
+    if not any(glob.glob(pattern) for pattern in DRIVER_FILES):
+        # The driver first: on Red Hat the package of the module loads session_crypto at once, which needs it to start.
+        missing = [name for name in layout.driver_packages if known(node, layout.family, name)] + missing
+    module.exit_json(changed=False, missing=missing, family=layout.family, service=layout.service)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Node side of session_preflight."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: session_preflight
+short_description: Say whether a node is fit for sessions, before anything is changed
+version_added: 1.0.0
+description:
+  - Reads only. Each refusal is a sentence with what was found and what is needed.
+  - Checks the distribution, root, the Linux kernel, entropy, systemd, and where httpd is installed its version, the security
+    fixes of its session modules (by the package's changelog where the distribution backports), and that the scopes' ports are
+    listening.
+  - From the controller it then connects to those ports, unless O(reachable=false).
+options:
+  passphrases:
+    description: The passphrases, checked only; see M(httpd_fleet.mod_session.session_apply).
+    type: list
+    elements: str
+    required: true
+  allow_weak:
+    description: Accept weak passphrases; see M(httpd_fleet.mod_session.session_apply).
+    type: bool
+    default: false
+  scopes:
+    description: The scopes, as described for the role P(httpd_fleet.mod_session.session_config#role).
+    type: list
+    elements: dict
+    required: true
+  reachable:
+    description: Connect from the controller to the node's ports too. Set it to V(false) where only SSH reaches the nodes.
+    type: bool
+    default: true
+  address:
+    description: Address to connect to; the inventory's address of the node by default.
+    type: str
+    default: ""
+  port:
+    description: Port to connect to instead of each scope's own, where the controller reaches it by another one. V(0) for none.
+    type: int
+    default: 0
+attributes:
+  check_mode:
+    description: It changes nothing in any mode.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+  platform:
+    description: Where it runs.
+    support: full
+    platforms: posix
+author:
+  - httpd_fleet maintainers (@httpd-fleet)
+"""
+
+EXAMPLES = r"""
+- name: Node is fit for sessions
+  httpd_fleet.mod_session.session_preflight:
+    passphrases: "{{ session_keys_passphrases }}"
+    scopes: "{{ session_config_scopes }}"
+"""
+
+RETURN = r"""
+httpd:
+  description: Version of the installed httpd; empty where there is none.
+  returned: always
+  type: str
+  sample: 2.4.62
+refusals:
+  description: Why the node is not fit.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import gzip
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout import DEBIAN, layout_for, parse_os_release
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import Node
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import PassphraseError, validate
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.preflight import CVES, Facts, judge
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+
+
+def read(path):
+    """Text of a small file; empty where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            return handle.read(1 << 20)
+    except OSError:
+        return ""
+
+
+def changelog(node, layout):
+    """Text of the httpd package's changelog, as far as it is on the node."""
+    if layout is not DEBIAN:
+        return node.run(["rpm", "-q", "--changelog", layout.packages[0]])[1]
+    text = ""
+    for name in ("apache2-bin", "apache2"):
+        try:
+            with gzip.open("/usr/share/doc/%s/changelog.Debian.gz" % name, "rt", errors="replace") as handle:
+                text += handle.read(1 << 22)
+        except OSError:
+            continue
+    return text
+
+
+def entropy_ready():
+    """Whether the kernel gives random bytes without waiting."""
+    try:
+        return len(os.getrandom(32, os.GRND_NONBLOCK)) == 32
+    except BlockingIOError:
+        return False
+
+
+def main():
+    """Gather, judge, report."""
+    module = AnsibleModule(
+        argument_spec={
+            "passphrases": {"type": "list", "elements": "str", "required": True, "no_log": True},
+            "allow_weak": {"type": "bool", "default": False},
+            "scopes": {"type": "list", "elements": "dict", "required": True},
+            "reachable": {"type": "bool", "default": True},
+            "address": {"type": "str", "default": ""},
+            "port": {"type": "int", "default": 0},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        validate(module.params["passphrases"], module.params["allow_weak"])
+        scopes = parse_scopes(module.params["scopes"])
+    except (PassphraseError, ScopeError) as error:
+        module.fail_json(msg=str(error))
+    os_release = parse_os_release(read("/etc/os-release"))
+    layout = layout_for(os_release) or DEBIAN
+    node = Node(layout.service)
+    version = node.version_of(layout.binary)
+    old = any(version < since for _name, since, _meaning in CVES) if version else False
+    text = changelog(node, layout) if old else ""
+    facts = Facts(
+        os_release=os_release,
+        kernel=os.uname().release,
+        uid=os.geteuid(),
+        httpd=version,
+        fixed=tuple(name for name, _since, _meaning in CVES if name in text),
+        listening=tuple(node.listeners()),
+        entropy=entropy_ready(),
+        systemd=os.path.isdir("/run/systemd/system"),
+    )
+    refusals, warnings = judge(facts, scopes)
+    for text in warnings:
+        module.warn(text)
+    result = {"httpd": ".".join(map(str, version)), "refusals": refusals}
+    if refusals:
+        module.fail_json(msg="this node is not fit for sessions, nothing was changed: %s" % "; ".join(refusals), **result)
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()
