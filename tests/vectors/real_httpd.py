@@ -149,7 +149,8 @@ class RealHttpd:
             "ServerName localhost", "Listen 127.0.0.1:%d" % self.port, "ServerRoot {root}", "DefaultRuntimeDir {root}",
             "PidFile {root}/httpd.pid", "ErrorLog {root}/error.log", "LogLevel info", "DocumentRoot {root}/pages",
             "<Directory {root}/pages>", "Require all granted", "</Directory>",
-            '<FilesMatch "\\.asis$">', "SetHandler send-as-is", "</FilesMatch>", "SessionCryptoDriver openssl", "StartServers 1",
+            '<FilesMatch "\\.asis$">', "SetHandler send-as-is", "</FilesMatch>",
+            "SessionCryptoDriver openssl", "StartServers 1",
         ]
         if os.geteuid() == 0:
             lines += ["User #65534", "Group #65534"]  # nobody, whatever it is called

@@ -69,7 +69,8 @@ def server() -> RealHttpd:
             "SessionCryptoCipher %s" % scope["cipher"], "SessionCryptoPassphraseFile {root}/%s.keys" % name,
             "</LocationMatch>",
             # Only here: SessionEnv makes httpd write the expiry first into a new session.
-            '<Location "/%s.echo.txt">' % name, "SessionEnv On", 'Header always set X-Payload "%{HTTP_SESSION}e"', "</Location>",
+            '<Location "/%s.echo.txt">' % name, "SessionEnv On",
+            'Header always set X-Payload "%{HTTP_SESSION}e"', "</Location>",
         ]
         pages[name + ".echo.txt"] = "echo\n"
         for session, pairs in SESSIONS.items():
