@@ -1,0 +1,192 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the journeys on real nodes share: running playbooks as an operator does, and asking nodes as a browser does.
+
+Every output of every run is kept below ``.cache/fleet/molecule/outputs``, and every passphrase that a journey ever used in
+``used-passphrases``, so that one test at the end can search the former for the latter.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import secrets
+import shlex
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from plugins.module_utils.cookie import CIPHERS
+from plugins.module_utils.probe import MARKER_LENGTH, Answer, Observation, observe, seal_probe
+from plugins.module_utils.scopes import Scope, parse_scopes
+
+ROOT = Path(__file__).resolve().parent.parent
+INVENTORY = ROOT / "molecule" / "inventory"
+STATE = ROOT / ".cache" / "fleet" / "molecule"
+OUTPUTS = STATE / "outputs"
+PORT = 20080
+
+
+@dataclass
+class Run:
+    """One run of ansible-playbook: exit status, all it printed, and per host the counts of the recap."""
+
+    status: int
+    output: str
+    recap: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> int:
+        """Tasks that changed something, over all hosts."""
+        return sum(row["changed"] for row in self.recap.values())
+
+    def results(self, task: str) -> dict[str, dict]:
+        """The results of a task by host, as far as they were printed (runs have ``-v``)."""
+        found: dict[str, dict] = {}
+        blocks = re.split(r"^TASK \[", self.output, flags=re.M)
+        for block in blocks:
+            if not block.startswith((task + "]", "httpd_fleet")) or task + "]" not in block.splitlines()[0]:
+                continue
+            for match in re.finditer(r"^(?:ok|changed|fatal|\w+): \[([^]]+)\](?:: \w+!)? => (\{.*?^\}|\{.*\})$", block, re.M | re.S):
+                found[match.group(1)] = json.loads(match.group(2))
+        return found
+
+
+def arguments(name: str) -> list[str]:
+    """The command line of a shipped playbook (``deploy``) or of a file (``x.yml``)."""
+    playbook = str(ROOT / "playbooks" / (name + ".yml")) if "/" not in name and not name.endswith(".yml") else name
+    return ["ansible-playbook", "-i", str(INVENTORY), playbook]
+
+
+def environment() -> dict[str, str]:
+    """The environment of an operator's shell."""
+    return {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "dev"),
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_PIPELINING": "1",
+        "ANSIBLE_HOST_KEY_CHECKING": "1",
+        "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+        "ANSIBLE_DEPRECATION_WARNINGS": "0",
+    }
+
+
+def playbook(name: str, *words: str, extra: dict | None = None, verbose: int = 1) -> Run:
+    """Run a playbook to its end. ``extra`` are variables; they go through a file, as passphrases must."""
+    command, cleanup = prepared(name, *words, extra=extra, verbose=verbose)
+    try:
+        done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
+    finally:
+        cleanup()
+    return finished(done.returncode, done.stdout + done.stderr)
+
+
+def prepared(name: str, *words: str, extra: dict | None = None, verbose: int = 1):
+    """The command of a run, and a function that removes its file of variables."""
+    OUTPUTS.mkdir(parents=True, exist_ok=True)
+    command = [*arguments(name), *words] + (["-" + "v" * verbose] if verbose else [])
+    path = STATE / ("extra-%s.json" % secrets.token_hex(4))
+    if extra:
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(extra))
+        command += ["-e", "@%s" % path]
+    return command, lambda: path.unlink(missing_ok=True)
+
+
+def finished(status: int, output: str) -> Run:
+    """Keep a run's output and read its recap."""
+    (OUTPUTS / ("%d-%s.log" % (time.time_ns(), secrets.token_hex(2)))).write_text(output)
+    recap = {}
+    for match in re.finditer(r"^(\S+)\s+: (ok=\d+ .*)$", output, re.M):
+        recap[match.group(1)] = {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", match.group(2))}
+    return Run(status, output, recap)
+
+
+def new_key() -> str:
+    """A passphrase, remembered so that leaks of it are found."""
+    key = secrets.token_urlsafe(32)
+    remember(key)
+    return key
+
+
+def remember(*keys: str) -> None:
+    """Keep passphrases for the search for leaks."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    with open(STATE / "used-passphrases", "a", encoding="utf-8") as handle:
+        handle.writelines(key + "\n" for key in keys)
+
+
+def fleet_keys() -> list[str]:
+    """The passphrases in the fleet's inventory."""
+    keys = json.loads((STATE / "passphrases.json").read_text())
+    remember(*keys)
+    return keys
+
+
+def addresses() -> dict[str, str]:
+    """Nodes of the inventory with their addresses."""
+    spec = json.loads((ROOT / "molecule" / "fleet.json").read_text())
+    return {one["name"]: one["address"] for one in spec["containers"]}
+
+
+def fleet_py(*words: str) -> None:
+    """Run the fleet tool, for example ``stop n1``."""
+    verb, *names = words
+    subprocess.run(["python3", str(ROOT / "demo" / "fleet.py"), verb, str(ROOT / "molecule" / "fleet.json"), *names],
+                   check=True, capture_output=True, timeout=180)
+
+
+def on(node: str, command: str, check: bool = True, stdin: str | None = None) -> str:
+    """Run a shell command on a node as root, over ssh; its output."""
+    cache = ROOT / ".cache" / "fleet"
+    ssh = ["ssh", "-i", str(cache / "id_ed25519"), "-p", "20022", "-o", "UserKnownHostsFile=%s" % (STATE / "known_hosts"),
+           "-o", "LogLevel=ERROR", "ops@" + addresses()[node], "sudo", "sh", "-c", shlex.quote(command)]
+    done = subprocess.run(ssh, capture_output=True, text=True, timeout=300, check=False, input=stdin or "")
+    if check and done.returncode:
+        raise AssertionError("%s: %s: status %d: %s" % (node, command, done.returncode, done.stdout + done.stderr))
+    return (done.stdout + done.stderr).strip()
+
+
+def scope(**options: object) -> Scope:
+    """The scope of the molecule inventory, with differences."""
+    return parse_scopes([{**APP, **options}])[0]
+
+
+APP = {"name": "app", "path": "/app", "max_age": 3600, "request_header": "X-Session",
+       "response_header": "X-Replace-Session"}
+
+
+def get(node: str, path: str, cookie: str = "", host: str = "localhost", headers: dict[str, str] | None = None) -> tuple[Answer, bytes]:
+    """One GET request to a node, from this machine."""
+    connection = http.client.HTTPConnection(addresses()[node], PORT, timeout=10)
+    try:
+        sent = time.time_ns() // 1000
+        wanted = {"Host": host, **({"Cookie": cookie} if cookie else {}), **(headers or {})}
+        connection.request("GET", path, headers=wanted)
+        answer = connection.getresponse()
+        received = time.time_ns() // 1000
+        return Answer(answer.status, tuple(answer.getheaders()), sent, received), answer.read()
+    finally:
+        connection.close()
+
+
+def ask(node: str, keys: list[str], position: int = 0, of: Scope | None = None, cookie: str = "", marker: str = "") -> Observation:
+    """What a node answers to a probe sealed under ``keys[position]``, or to a cookie that another node made."""
+    of = of or scope()
+    marker = marker or secrets.token_hex(MARKER_LENGTH // 2)
+    iv = os.urandom(CIPHERS[of.cipher].iv_bytes)
+    cookie = cookie or seal_probe(keys[position], of.cipher, marker, os.urandom(16), iv)
+    answer, _body = get(node, of.probe_path, "%s=%s" % (of.cookie_name, cookie), of.virtual_host or "localhost")
+    return observe(answer, of.cookie_name, keys, of.cipher, marker, cookie)
+
+
+def serves(node: str, keys: list[str], of: Scope | None = None) -> bool:
+    """Whether a node opens sessions of all these keys and encrypts with the first."""
+    seen = [ask(node, keys, position, of) for position in range(len(keys))]
+    return all(one.accepted and one.encrypts_with == 0 and one.status == 403 for one in seen)
