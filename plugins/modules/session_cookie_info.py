@@ -55,7 +55,7 @@ requirements:
 author:
   - httpd_fleet maintainers (@httpd-fleet)
 notes:
-  - Keep passphrases in Ansible Vault or a lookup, never literally in a playbook. Ansible prints the lines of the playbook
+  - Keep passphrases in Ansible Vault or a lookup, never literally in a playbook. Ansible prints lines of the playbook
     around a task that failed, whatever the task does to keep them secret.
 seealso:
   - module: httpd_fleet.mod_session.session_check
