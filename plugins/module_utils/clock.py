@@ -128,8 +128,8 @@ def _largest(offsets: Sequence[Interval]) -> int:
 def limits(max_age: int, warn: Optional[int] = None, fail: Optional[int] = None) -> Limits:
     """The limits of a fleet whose shortest session lives ``max_age`` seconds.
 
-    A node whose clock is ahead ends sessions early, by as much as it is ahead: 1 % of a session's life is tolerable, and
-    5 s in any case is a sign that time is not synchronised at all. ``warn`` and ``fail`` (microseconds) override.
+    A node whose clock is ahead ends sessions early, by as much as it is ahead: 1 % of a session's life is tolerable,
+    and 5 s in any case is a sign that time is not synchronised at all. ``warn`` and ``fail`` (microseconds) override.
     """
     if fail is None:
         fail = min(FAIL, max_age * SECOND // 100)
@@ -141,8 +141,9 @@ def limits(max_age: int, warn: Optional[int] = None, fail: Optional[int] = None)
 def verdict(offsets: Sequence[Optional[Interval]], limit: Limits) -> str:
     """What is certain about a fleet, None standing for a node whose clock could not be read.
 
-    ``ok``: no two clocks differ by more than ``limit.warn``. ``warn``: none by more than ``limit.fail``. ``drifted``: two
-    differ by more than ``limit.fail``. ``unknown``: none of these is certain.
+    ``drifted``: two clocks differ by more than ``limit.fail``. ``ok``: none do, and nothing shows that two differ by
+    more than ``limit.warn``. ``warn``: none do, but two differ by more than ``limit.warn``. All that is certain; where
+    it is not, and where a clock could not be read, ``unknown``.
     """
     known = [offset for offset in offsets if offset is not None]
     between = spread(known)
@@ -150,9 +151,9 @@ def verdict(offsets: Sequence[Optional[Interval]], limit: Limits) -> str:
         return DRIFTED
     if between is None or len(known) < len(offsets):
         return UNKNOWN
-    if between.high <= limit.warn:
-        return OK
-    return WARNED if between.high <= limit.fail else UNKNOWN
+    if between.high > limit.fail:
+        return UNKNOWN
+    return WARNED if between.low > limit.warn else OK
 
 
 def reference(offsets: Sequence[Interval]) -> Optional[Interval]:
@@ -164,7 +165,8 @@ def reference(offsets: Sequence[Interval]) -> Optional[Interval]:
     if not offsets:
         return None
     edges: List[Tuple[int, int]] = sorted(
-        [(offset.low, 0) for offset in offsets] + [(offset.high, 1) for offset in offsets])
+        [(offset.low, 0) for offset in offsets] + [(offset.high, 1) for offset in offsets]
+    )
     best = depth = low = high = 0
     open_best = False
     for value, closing in edges:

@@ -46,8 +46,7 @@ def test_every_interval_holds_the_truth(case):
     assert common is not None and truth in common
 
 
-@given(OFFSETS.flatmap(lambda a: OFFSETS.flatmap(lambda b: st.tuples(
-    st.just(a), st.just(b), samples(a), samples(b)))))
+@given(OFFSETS.flatmap(lambda a: OFFSETS.flatmap(lambda b: st.tuples(st.just(a), st.just(b), samples(a), samples(b)))))
 def test_a_chain_of_two_clocks_holds_the_truth(case):
     one, two, first, second = case
     assert one + two in clock.chain(first, second)
@@ -71,9 +70,9 @@ def test_a_verdict_is_never_wrong(case, warn, fail):
     true_spread = max(truths) - min(truths)
     verdict = clock.verdict(seen, limit)
     if verdict == clock.OK:
-        assert true_spread <= limit.warn
-    if verdict == clock.WARNED:
         assert true_spread <= limit.fail
+    if verdict == clock.WARNED:
+        assert limit.warn < true_spread <= limit.fail
     if verdict == clock.DRIFTED:
         assert true_spread > limit.fail
     if None in seen:
@@ -101,31 +100,38 @@ def test_a_distance_holds_the_truth(one, two, before, after):
     assert abs(one - two) in clock.distance(seen, base)
 
 
-@pytest.mark.parametrize(("offsets", "expected"), [
-    ([], clock.UNKNOWN),
-    ([Interval(0, 0)], clock.OK),
-    ([Interval(-9 * SECOND, 9 * SECOND)], clock.OK),  # one clock cannot differ from itself
-    ([Interval(0, 1000), Interval(0, 2000)], clock.OK),
-    ([Interval(0, 0), Interval(SECOND, SECOND)], clock.OK),
-    ([Interval(0, 0), Interval(800000, 1000001)], clock.WARNED),
-    ([Interval(0, 0), Interval(5 * SECOND, 5 * SECOND)], clock.WARNED),
-    ([Interval(0, 0), Interval(5 * SECOND - 1, 5 * SECOND + 1)], clock.UNKNOWN),
-    ([Interval(0, 0), Interval(5 * SECOND + 1, 5 * SECOND + 2)], clock.DRIFTED),
-    ([Interval(0, 0), Interval(-6 * SECOND, -6 * SECOND), None], clock.DRIFTED),
-    ([Interval(0, 0), None], clock.UNKNOWN),
-])
+@pytest.mark.parametrize(
+    ("offsets", "expected"),
+    [
+        ([], clock.UNKNOWN),
+        ([Interval(0, 0)], clock.OK),
+        ([Interval(-9 * SECOND, 9 * SECOND)], clock.OK),  # one clock cannot differ from itself
+        ([Interval(0, 1000), Interval(0, 2000)], clock.OK),
+        ([Interval(0, 0), Interval(SECOND, SECOND)], clock.OK),
+        ([Interval(0, 0), Interval(800000, 1000001)], clock.OK),
+        ([Interval(0, 0), Interval(SECOND + 1, SECOND + 2)], clock.WARNED),
+        ([Interval(0, 0), Interval(5 * SECOND, 5 * SECOND)], clock.WARNED),
+        ([Interval(0, 0), Interval(5 * SECOND - 1, 5 * SECOND + 1)], clock.UNKNOWN),
+        ([Interval(0, 0), Interval(5 * SECOND + 1, 5 * SECOND + 2)], clock.DRIFTED),
+        ([Interval(0, 0), Interval(-6 * SECOND, -6 * SECOND), None], clock.DRIFTED),
+        ([Interval(0, 0), None], clock.UNKNOWN),
+    ],
+)
 def test_verdict(offsets, expected):
     assert clock.verdict(offsets, Limits(SECOND, 5 * SECOND)) == expected
 
 
-@pytest.mark.parametrize(("args", "expected"), [
-    ((3600,), Limits(SECOND, 5 * SECOND)),
-    ((100,), Limits(SECOND, SECOND)),
-    ((60,), Limits(600000, 600000)),  # a warning limit above the failing one would never be reached
-    ((3600, 2 * SECOND), Limits(2 * SECOND, 5 * SECOND)),
-    ((3600, None, 500000), Limits(500000, 500000)),
-    ((3600, 100000, 9 * SECOND), Limits(100000, 9 * SECOND)),
-])
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ((3600,), Limits(SECOND, 5 * SECOND)),
+        ((100,), Limits(SECOND, SECOND)),
+        ((60,), Limits(600000, 600000)),  # a warning limit above the failing one would never be reached
+        ((3600, 2 * SECOND), Limits(2 * SECOND, 5 * SECOND)),
+        ((3600, None, 500000), Limits(500000, 500000)),
+        ((3600, 100000, 9 * SECOND), Limits(100000, 9 * SECOND)),
+    ],
+)
 def test_limits(args, expected):
     assert clock.limits(*args) == expected
 
@@ -141,11 +147,14 @@ def test_contradicting_samples_are_no_clock():
     assert clock.intersect([]) is None
 
 
-@pytest.mark.parametrize(("offsets", "expected"), [
-    ([Interval(0, 10), Interval(5, 15), Interval(100, 110)], Interval(5, 10)),
-    ([Interval(0, 10), Interval(100, 110)], Interval(0, 110)),
-    ([Interval(0, 10), Interval(10, 20)], Interval(10, 10)),
-])
+@pytest.mark.parametrize(
+    ("offsets", "expected"),
+    [
+        ([Interval(0, 10), Interval(5, 15), Interval(100, 110)], Interval(5, 10)),
+        ([Interval(0, 10), Interval(100, 110)], Interval(0, 110)),
+        ([Interval(0, 10), Interval(10, 20)], Interval(10, 10)),
+    ],
+)
 def test_reference(offsets, expected):
     assert clock.reference(offsets) == expected
 

@@ -1,0 +1,227 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all answers of one node in one scope show, folded into one small record.
+
+A **shot** is one probe and the observation made of its answer. A **view** is what remains of all shots at one node in
+one scope: small enough to keep ten thousand of them, and all that a verdict needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .clock import Interval
+from .probe import Observation, SetCookie
+
+FAULTS = (
+    "not_asked",
+    "unresolved",
+    "refused",
+    "unreachable",
+    "connect_timeout",
+    "tls_certificate",
+    "tls_handshake",
+    "timeout",
+    "reset",
+    "closed",
+    "garbage",
+    "too_large",
+)
+"""Every way in which a node can fail to give an answer at all."""
+
+PROBE_STATUS = 403
+"""Status of an answer from a scope's probe location."""
+
+# The more telling one counts where the answers of a node are sealed differently.
+_WORST_FIRST = ("plain", "empty_key", "unlisted_key", "garbage", "key", "none")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why there is no answer: ``kind`` is one of :data:`FAULTS`, ``detail`` a few words on what was seen."""
+
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One probe and what its answer showed.
+
+    ``purpose``: ``key`` (at the probe location), ``fallback`` (elsewhere, because there is no probe location), ``path``
+    (at another path that should share the scope's key), ``carry`` (a session that another node made).
+    ``key``: index of the key that sealed the probe, None for a carried session. ``source``: the node that made it.
+    ``marked``: whether the answer has the ``Cache-Control: no-cache, private`` that mod_session_cookie and
+    mod_session_dbd add whenever sessions are on, also where they send no cookie.
+    ``location``: the answer's Location header, cut short. ``large``: its body is larger than an answer to a probe is.
+    ``sent``, ``received``: microseconds by the asker's clock.
+    """
+
+    purpose: str
+    path: str
+    key: int | None
+    seen: Observation
+    source: str = ""
+    marked: bool = False
+    location: str = ""
+    large: bool = False
+    sent: int = 0
+    received: int = 0
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a session cookie looks to a browser; None and empty where the attribute is absent. The same on most nodes."""
+
+    name: str
+    path: str
+    domain: str
+    same_site: str
+    http_only: bool
+    secure: bool
+    max_age: int | None
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A session made by the node ``source`` and shown to this one; ``lived``: whether it was opened, None unknown."""
+
+    source: str
+    lived: bool | None
+
+
+@dataclass(frozen=True)
+class PathView:
+    """What another path of the scope showed. ``sealed`` and ``encrypts_with`` as in an observation."""
+
+    path: str
+    status: int
+    sealed: str
+    encrypts_with: int | None
+    accepted: bool | None
+
+
+@dataclass(frozen=True)
+class View:
+    """All that is known of one node in one scope.
+
+    ``status``: of the first answer, 0 without any. ``redirect``: where it points to, if it does.
+    ``fallback``: whether the evidence had to come from elsewhere than the probe location.
+    ``sealed``: the worst of all answers. ``encrypts_with``: index of the key that sealed the answers; ``changing``: it
+    was not the same key every time. ``accepts``: for each key, whether the node opens it; None where not known.
+    ``size``: characters of cookie name and value. ``cipher``: the one that opened the answer, empty if none did.
+    ``offset``: the node's clock against ours; ``offset_by``: ``expiry`` or ``date``.
+    """
+
+    node: str
+    scope: str
+    fault: Fault | None = None
+    status: int = 0
+    redirect: str = ""
+    fallback: bool = False
+    sealed: str = "none"
+    encrypts_with: int | None = None
+    changing: bool = False
+    accepts: tuple[bool | None, ...] = ()
+    look: Look | None = None
+    size: int = 0
+    marked: bool = False
+    large: bool = False
+    other_names: tuple[str, ...] = ()
+    cipher: str = ""
+    offset: Interval | None = None
+    offset_by: str = ""
+    carried: tuple[Carried, ...] = ()
+    paths: tuple[PathView, ...] = ()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the node gave an HTTP answer to at least one probe."""
+        return self.status > 0
+
+
+def looks(cookie: SetCookie) -> Look:
+    """How a cookie looks, from its Set-Cookie header."""
+
+    def text(name: str) -> str:
+        value = cookie.attributes.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    age = text("max-age")
+    return Look(
+        name=cookie.name,
+        path=text("path"),
+        domain=text("domain").lstrip(".").lower(),
+        same_site=text("samesite").capitalize(),
+        http_only="httponly" in cookie.attributes,
+        secure="secure" in cookie.attributes,
+        max_age=int(age) if age.isascii() and age.isdigit() and len(age) < 13 else None,
+    )
+
+
+def fold(
+    node: str,
+    scope: str,
+    keys: int,
+    shots: list[Shot],
+    fault: Fault | None = None,
+    cipher: str = "",
+    offset: Interval | None = None,
+    offset_by: str = "",
+) -> View:
+    """Everything that the ``shots`` at one node in one scope show, ``keys`` being the number of keys asked for.
+
+    ``fault``: why asking ended early, if it did. ``cipher``, ``offset`` and ``offset_by``: what opening an answer gave.
+    """
+    at_probe = [shot for shot in shots if shot.purpose == "key"]
+    elsewhere = [shot for shot in shots if shot.purpose == "fallback"]
+    told = elsewhere if elsewhere and all(shot.seen.cookie is None for shot in at_probe) else at_probe
+    cookies = [shot.seen.cookie for shot in told if shot.seen.cookie is not None and shot.seen.sealed != "none"]
+    used = {shot.seen.encrypts_with for shot in told if shot.seen.encrypts_with is not None}
+    first = at_probe[0] if at_probe else None
+    return View(
+        node=node,
+        scope=scope,
+        fault=fault,
+        status=first.seen.status if first else 0,
+        redirect=first.location if first else "",
+        fallback=bool(elsewhere),
+        sealed=min((shot.seen.sealed for shot in told), key=_WORST_FIRST.index, default="none"),
+        encrypts_with=min(used) if used else None,
+        changing=len(used) > 1,
+        accepts=_accepts(keys, told),
+        look=looks(cookies[0]) if cookies else None,
+        size=max((cookie.size for cookie in cookies), default=0),
+        marked=any(shot.marked for shot in told),
+        large=any(shot.large for shot in at_probe),
+        other_names=tuple(sorted({name for shot in told for name in shot.seen.other_names})),
+        cipher=cipher,
+        offset=offset,
+        offset_by=offset_by,
+        carried=tuple(Carried(shot.source, shot.seen.accepted) for shot in shots if shot.purpose == "carry"),
+        paths=tuple(_path(shot) for shot in shots if shot.purpose == "path"),
+    )
+
+
+def _accepts(keys: int, told: list[Shot]) -> tuple[bool | None, ...]:
+    """For each key whether the node opens it.
+
+    Away from the probe location an update interval may be in force: httpd then re-sends a session only where its
+    expiry moves by that much, as that of our probes there does, and never a fresh one (mod_session.c: ap_session_save).
+    So where one key comes back and another gives no cookie at all, that other one was refused.
+    """
+    found: list[bool | None] = [None] * keys
+    for shot in told:
+        if shot.key is not None and shot.seen.accepted is not None:
+            found[shot.key] = shot.seen.accepted
+    if True in found:
+        for shot in told:
+            if shot.key is not None and shot.purpose == "fallback" and shot.seen.sealed == "none":
+                found[shot.key] = False
+    return tuple(found)
+
+
+def _path(shot: Shot) -> PathView:
+    seen = shot.seen
+    return PathView(shot.path, seen.status, seen.sealed, seen.encrypts_with, seen.accepted)

@@ -1,0 +1,232 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that a check can find, by code: how grave it is, what it is called, what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FAIL, UNKNOWN, WARN, INFO = "fail", "unknown", "warn", "info"
+SEVERITIES = (FAIL, UNKNOWN, WARN, INFO)
+"""From the gravest on. ``fail`` and ``unknown`` make a check fail: what is not known to be right is not right."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is said of every finding of one code."""
+
+    severity: str
+    title: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be.
+
+    ``node`` is empty for what concerns the fleet as a whole, ``scope`` for what concerns a node as a whole. ``seen``
+    and ``expected`` are ends of sentences, ``remedy`` is one or more sentences.
+    """
+
+    code: str
+    severity: str
+    node: str
+    scope: str
+    seen: str
+    expected: str
+    remedy: str
+
+    @property
+    def title(self) -> str:
+        """What a finding of this code is called."""
+        return KINDS[self.code].title
+
+
+_DEPLOY = "Run the deploy playbook for this node"
+
+KINDS: dict[str, Kind] = {
+    # No answer at all.
+    "not_asked": Kind(
+        FAIL,
+        "node was not asked",
+        "The node is in the inventory group, but this run could not reach it or left it out (--limit, an unreachable "
+        "host). Run the check for the whole group.",
+    ),
+    "unresolved": Kind(FAIL, "address does not resolve", "Correct session_check_address (or ansible_host), or DNS."),
+    "refused": Kind(
+        FAIL,
+        "connection refused",
+        "Start httpd on the node, or correct session_check_address and session_check_port.",
+    ),
+    "unreachable": Kind(FAIL, "no route to the node", "Is the node up? Is the network between here and it?"),
+    "connect_timeout": Kind(
+        FAIL,
+        "no connection in time",
+        "The node is down, or a packet filter drops the connection. Where only SSH reaches the nodes, set "
+        "session_check_via: node.",
+    ),
+    "tls_certificate": Kind(
+        FAIL,
+        "certificate is not trusted",
+        "Renew or correct the node's certificate for the site's name; where the fleet has a certificate authority of "
+        "its own, name its file in session_check_ca.",
+    ),
+    "tls_handshake": Kind(
+        FAIL,
+        "TLS handshake failed",
+        "Is this port served with TLS (scheme of the scope, session_check_port)? Does the node know the site's name?",
+    ),
+    "timeout": Kind(
+        FAIL,
+        "node hangs",
+        "httpd takes the connection but gives no answer in time: look for exhausted workers (server-status) or a stuck "
+        "process, and restart it.",
+    ),
+    "reset": Kind(FAIL, "connection reset", "httpd or something before it cuts connections off: see its error log."),
+    "closed": Kind(
+        FAIL,
+        "connection closed without an answer",
+        "A worker died or something before httpd closed the connection: see the error log.",
+    ),
+    "garbage": Kind(FAIL, "answer is not HTTP", "Something else than httpd listens at this address and port."),
+    "too_large": Kind(
+        FAIL,
+        "answer is too large",
+        "The headers of an answer are bounded at 64 KiB: what answers here is not the probe location of a scope.",
+    ),
+    "large_answer": Kind(
+        WARN,
+        "answer is large",
+        "The probe location answers a few hundred bytes: something else answers here.",
+    ),
+    "server_error": Kind(
+        FAIL,
+        "server error",
+        "The node answers with an error of its own: see its error log (a backend that is down, AH01845 for a crypto "
+        "driver, AH01816 for a session store).",
+    ),
+    "absent": Kind(INFO, "node is declared absent", "Deploy to it before it gets traffic again, then check."),
+    # No session.
+    "sessions_off": Kind(FAIL, "sessions are off", f"{_DEPLOY}: its configuration lacks this scope, or is not loaded."),
+    "max_age_zero": Kind(
+        FAIL,
+        "sessions are on, but no cookie is sent",
+        f"SessionMaxAge is 0 there (or httpd does not know the cipher: AH01824 in the error log). {_DEPLOY}.",
+    ),
+    "no_evidence": Kind(
+        UNKNOWN,
+        "the node's keys cannot be seen",
+        f"{_DEPLOY}, so that it has a probe location: elsewhere, an answer without a cookie says nothing.",
+    ),
+    "probe_missing": Kind(
+        WARN,
+        "probe location is missing",
+        f"The answer is not the 403 of a probe location. {_DEPLOY}; until then the check asks at another path.",
+    ),
+    "redirected": Kind(
+        WARN,
+        "probe location redirects",
+        "Ask where the site is served: set scheme, port and virtual_host of the scope to where the redirect leads.",
+    ),
+    "cookie_name": Kind(FAIL, "cookie has another name", f"{_DEPLOY}: browsers would hold two sessions."),
+    # Keys.
+    "plain_text": Kind(
+        FAIL,
+        "sessions are not encrypted",
+        f"Anybody can read and forge these sessions: the key file is empty, or mod_session_crypto is not in force. "
+        f"{_DEPLOY} at once.",
+    ),
+    "empty_key": Kind(
+        FAIL,
+        "sessions are sealed with the empty key",
+        f"Anybody can forge these sessions: an exec: entry in the key file fails. {_DEPLOY} at once.",
+    ),
+    "wrong_key": Kind(
+        FAIL, "encrypts with a key that is not in the list", f"{_DEPLOY}; it destroys other nodes' sessions."
+    ),
+    "stale_ring": Kind(
+        FAIL,
+        "node has an old list of keys",
+        f"{_DEPLOY}; if its key file is right already, reload httpd: the running server still has the old list.",
+    ),
+    "wrong_order": Kind(FAIL, "keys are in another order", f"{_DEPLOY}: the first key of the file encrypts."),
+    "key_missing": Kind(
+        FAIL,
+        "node does not accept a key",
+        f"{_DEPLOY}; if its key file is right already, reload httpd. Until then sessions under this key die there.",
+    ),
+    "key_unknown": Kind(
+        UNKNOWN, "cannot tell which keys the node accepts", "Run the check again; then see its error log."
+    ),
+    "revoked_key": Kind(FAIL, "node still accepts a revoked key", f"{_DEPLOY}, then reload httpd."),
+    "weak_key": Kind(
+        WARN,
+        "key is weak",
+        "It can be guessed from a single cookie. Rotate it out: ansible-playbook httpd_fleet.mod_session.rotate",
+    ),
+    "wrong_cipher": Kind(
+        FAIL, "another cipher", f"{_DEPLOY}: nodes with different ciphers destroy each other's sessions."
+    ),
+    "changing": Kind(
+        UNKNOWN,
+        "answers of one address disagree",
+        "A load balancer behind this address, or a reload under way: ask each node at its own address, then again.",
+    ),
+    "bad_cookie": Kind(FAIL, "cookie is no session", f"Something else sets a cookie of this name. {_DEPLOY}."),
+    # Cookie hygiene.
+    "cookie_secure": Kind(FAIL, "cookie without Secure", f"It travels over plain HTTP too. {_DEPLOY}."),
+    "cookie_http_only": Kind(FAIL, "cookie without HttpOnly", f"Scripts in the page can read it. {_DEPLOY}."),
+    "cookie_same_site": Kind(FAIL, "cookie with another SameSite", f"{_DEPLOY}."),
+    "cookie_path": Kind(FAIL, "cookie with another path", f"Browsers would hold two sessions. {_DEPLOY}."),
+    "cookie_domain": Kind(FAIL, "cookie with another domain", f"Browsers would hold two sessions. {_DEPLOY}."),
+    "cookie_max_age": Kind(FAIL, "another max age", f"{_DEPLOY}: sessions end earlier or later there."),
+    "cookie_size": Kind(
+        FAIL,
+        "session does not fit into a cookie",
+        "Browsers drop a cookie whose name and value exceed 4096 bytes, without a word. Keep less in the session, use "
+        "a shorter cookie name, or keep sessions in a database (mod_session_dbd).",
+    ),
+    # Between nodes and paths.
+    "path_cut_off": Kind(
+        FAIL,
+        "path is cut off from the fleet's key",
+        "A narrower section or an .htaccess file there sets SessionCryptoPassphrase, a cookie name or Session by "
+        "itself: it replaces the fleet's. Remove it.",
+    ),
+    "carry_lost": Kind(
+        FAIL,
+        "session of another node does not live here",
+        "Both nodes look alike, but the session did not survive: see the error log for AH01842, and the clocks.",
+    ),
+    "carry_unknown": Kind(UNKNOWN, "cannot tell whether a session lives here", "Run the check again."),
+    "store_lost": Kind(
+        FAIL,
+        "session in the database is not found here",
+        "The node reads another database, or cannot decrypt the row: see the error log (AH01850 to AH01864, AH01842).",
+    ),
+    # Clocks.
+    "clock_drift": Kind(
+        FAIL,
+        "clocks have drifted",
+        "Synchronise time on the node (chrony or systemd-timesyncd): a node that is ahead ends sessions early.",
+    ),
+    "clock_warn": Kind(WARN, "clocks differ", "Look after the time synchronisation of the node."),
+    "clock_unknown": Kind(
+        UNKNOWN,
+        "clock cannot be read closely enough",
+        "The way to the node is slow or the answer gives no precise time: check from nearer by, or with "
+        "session_check_via: node.",
+    ),
+    "controller_clock": Kind(
+        WARN,
+        "the clock of this machine was set during the check",
+        "Nodes are still compared rightly, their offsets against this machine are not exact. Look after its time.",
+    ),
+}
+
+
+def finding(code: str, node: str, scope: str, seen: str, expected: str = "", severity: str = "") -> Finding:
+    """A finding of a known code; its severity may be given where it depends on more than the code."""
+    kind = KINDS[code]
+    return Finding(code, severity or kind.severity, node, scope, seen, expected, kind.remedy)

@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the views of one node say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .evidence import PROBE_STATUS, View
+from .findings import Finding, finding
+from .question import Question
+from .scopes import Scope
+
+Places = dict[tuple[str, str], View]
+"""Views by node and scope."""
+
+
+def judge_node(question: Question, node: str, by_place: Places) -> list[Finding]:
+    """All findings on one node of the inventory, asked or not."""
+    views = [by_place.get((node, scope.name)) for scope in question.scopes]
+    if node in question.absent and not any(view and view.answered for view in views):
+        return [finding("absent", node, "", "does not answer, as declared")]
+    if not any(views):
+        return [finding("not_asked", node, "", "was not asked", "an answer")]
+    found: list[Finding] = []
+    for scope, view in zip(question.scopes, views):
+        if view is None:
+            found.append(finding("not_asked", node, scope.name, "was not asked in this scope", "an answer"))
+            continue
+        if view.fault:
+            found.append(
+                finding(view.fault.kind, node, scope.name, view.fault.detail or view.fault.kind, "an answer over HTTP")
+            )
+        if view.answered:
+            found += _judge_view(question, scope, view, by_place)
+    return _once_per_node(found, len(question.scopes))
+
+
+def _once_per_node(found: list[Finding], scopes: int) -> list[Finding]:
+    """A fault that shows in the same way in every scope is one of the node."""
+    kept: list[Finding] = []
+    for item in found:
+        same = [other for other in found if (other.code, other.seen) == (item.code, item.seen)]
+        if scopes > 1 and len(same) == scopes:
+            if item is same[0]:
+                kept.append(finding(item.code, item.node, "", item.seen, item.expected, item.severity))
+        else:
+            kept.append(item)
+    return kept
+
+
+def _judge_view(question: Question, scope: Scope, view: View, by_place: Places) -> list[Finding]:
+    found = _judge_status(view, scope)
+    if view.sealed == "none":
+        stop = view.fault is not None or any(item.code == "server_error" for item in found)
+        return found if stop else found + [_no_cookie(view, scope)]
+    if scope.name in question.sql:
+        found += _judge_look(view, scope)
+        return found + _judge_store(view)
+    keys = _judge_keys(question, view, scope)
+    found += keys + _judge_look(view, scope)
+    if not keys:
+        found += _judge_paths(question, view, scope) + _judge_carried(view, scope, by_place)
+    return found
+
+
+def _judge_status(view: View, scope: Scope) -> list[Finding]:
+    found = _unexpected_status(view, scope)
+    if view.large:
+        found.append(finding("large_answer", view.node, scope.name, "more than 64 KiB", "a short error page"))
+    return found
+
+
+def _unexpected_status(view: View, scope: Scope) -> list[Finding]:
+    if view.status == PROBE_STATUS:
+        return []
+    seen, expected = f"{scope.probe_path} answers {view.status}", f"{PROBE_STATUS}"
+    if view.status >= 500:
+        return [finding("server_error", view.node, scope.name, seen, expected)]
+    if 300 <= view.status < 400:
+        return [finding("redirected", view.node, scope.name, f"{seen} to {view.redirect or 'nowhere'}", expected)]
+    return [finding("probe_missing", view.node, scope.name, seen, expected)]
+
+
+def _no_cookie(view: View, scope: Scope) -> Finding:
+    expected = f"a cookie {scope.cookie_name}"
+    if view.other_names:
+        return finding(
+            "cookie_name", view.node, scope.name, f"the cookie is called {', '.join(view.other_names)}", expected
+        )
+    if view.fallback and scope.update_interval:
+        # There a session that was not opened is not sent, and neither is one where sessions are off.
+        seen = "sessions are on, but no key came back" if view.marked else "no cookie came back from another path"
+        return finding("no_evidence", view.node, scope.name, seen, expected)
+    if view.marked:
+        return finding("max_age_zero", view.node, scope.name, "sessions are on, but no cookie came back", expected)
+    return finding("sessions_off", view.node, scope.name, "no cookie came back, and no sign of mod_session", expected)
+
+
+_UNSEALED = {
+    "plain": ("plain_text", "the cookie is readable"),
+    "empty_key": ("empty_key", "the cookie is sealed with an empty passphrase"),
+    "garbage": ("bad_cookie", "the cookie's value is no session"),
+    "unlisted_key": ("wrong_key", "the cookie is sealed with a key that is not in the list"),
+}
+
+
+def _judge_keys(question: Question, view: View, scope: Scope) -> list[Finding]:
+    listed = [index for index, key in enumerate(question.keys) if key.state != "revoked"]
+    expected = f"encrypts with {question.name(0)}"
+    if view.sealed in _UNSEALED:
+        code, seen = _UNSEALED[view.sealed]
+        return [finding(code, view.node, scope.name, seen, expected)]
+    if view.changing:
+        return [finding("changing", view.node, scope.name, "encrypts now with one key, now with another", expected)]
+    if view.cipher and view.cipher != scope.cipher:
+        return [
+            finding("wrong_cipher", view.node, scope.name, f"the cipher is {view.cipher}", f"the cipher {scope.cipher}")
+        ]
+    found = []
+    revoked = [index for index, lives in enumerate(view.accepts) if lives and index not in listed]
+    if view.encrypts_with not in listed and view.encrypts_with is not None:
+        revoked.append(view.encrypts_with)
+    if revoked:
+        names = _names(question, revoked)
+        found.append(finding("revoked_key", view.node, scope.name, f"accepts {names}", "refuses every revoked key"))
+    refused = [index for index in listed if view.accepts[index] is False]
+    unclear = [index for index in listed if view.accepts[index] is None]
+    if view.encrypts_with is not None and view.encrypts_with != 0:
+        seen = f"encrypts with {question.name(view.encrypts_with)}"
+        if 0 in refused:
+            seen += f" and does not accept {_names(question, refused)}"
+            return [*found, finding("stale_ring", view.node, scope.name, seen, expected)]
+        found.append(finding("wrong_order", view.node, scope.name, seen, expected))
+    if refused:
+        seen = f"does not accept {_names(question, refused)}"
+        found.append(finding("key_missing", view.node, scope.name, seen, "accepts every key of the list"))
+    if unclear:
+        seen = f"cannot tell about {_names(question, unclear)}"
+        found.append(finding("key_unknown", view.node, scope.name, seen, "accepts every key of the list"))
+    return found
+
+
+def _names(question: Question, indices: Iterable[int]) -> str:
+    return ", ".join(question.name(index) for index in sorted(set(indices)))
+
+
+def _judge_look(view: View, scope: Scope) -> list[Finding]:
+    look = view.look
+    if look is None:
+        return []
+    found = []
+    age = "none" if look.max_age is None else f"{look.max_age} s"
+    for code, seen, expected, wrong in (
+        ("cookie_secure", "no Secure", "Secure", scope.secure and not look.secure),
+        ("cookie_http_only", "no HttpOnly", "HttpOnly", scope.http_only and not look.http_only),
+        ("cookie_same_site", _or_none(look.same_site), _or_none(scope.same_site), look.same_site != scope.same_site),
+        ("cookie_path", _or_none(look.path), _or_none(scope.cookie_path), look.path != scope.cookie_path),
+        ("cookie_domain", _or_none(look.domain), _or_none(scope.cookie_domain), look.domain != scope.cookie_domain),
+        ("cookie_max_age", age, f"{scope.max_age} s", look.max_age != scope.max_age),
+    ):
+        if wrong:
+            found.append(finding(code, view.node, scope.name, seen, expected))
+    return found
+
+
+def _or_none(text: str) -> str:
+    return text or "none"
+
+
+def _judge_paths(question: Question, view: View, scope: Scope) -> list[Finding]:
+    found = []
+    for path in view.paths:
+        if path.sealed == "key" and path.encrypts_with == view.encrypts_with and path.accepted:
+            continue
+        if path.sealed == "key" and path.encrypts_with is not None:
+            seen = f"{path.path} encrypts with {question.name(path.encrypts_with)}"
+            if path.encrypts_with == view.encrypts_with:
+                seen += ", but does not open the fleet's sessions"
+        elif path.sealed == "none":
+            seen = f"{path.path} sends no session cookie (status {path.status})"
+        else:
+            seen = f"{path.path}: {_UNSEALED[path.sealed][1]}"
+        found.append(
+            finding("path_cut_off", view.node, scope.name, seen, "the same sessions as in the rest of the scope")
+        )
+    return found
+
+
+def _judge_carried(view: View, scope: Scope, by_place: Places) -> list[Finding]:
+    lost: list[str] = []
+    unclear: list[str] = []
+    for carried in view.carried:
+        source = by_place.get((carried.source, scope.name))
+        key = source.encrypts_with if source else None
+        # A key that this node is already known not to accept is a finding of its own.
+        if carried.lived or key is None or view.accepts[key] is not True:
+            continue
+        (unclear if carried.lived is None else lost).append(carried.source)
+    found = []
+    if lost:
+        found.append(finding("carry_lost", view.node, scope.name, f"lost a session of {_some(lost)}", "opens it"))
+    if unclear:
+        found.append(finding("carry_unknown", view.node, scope.name, f"with a session of {_some(unclear)}", "opens it"))
+    return found
+
+
+def _judge_store(view: View) -> list[Finding]:
+    lost = [carried.source for carried in view.carried if carried.lived is False]
+    if not lost:
+        return []
+    return [finding("store_lost", view.node, view.scope, f"replaced the session of {_some(lost)}", "finds it")]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

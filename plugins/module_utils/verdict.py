@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all views of a fleet together say: findings, how many nodes open and encrypt with each key, the clocks.
+
+A node that gave no answer counts as one that accepts nothing: "n of N" is always of the whole inventory group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from . import clock
+from .clock import Interval, Limits
+from .cookie import sealed_length
+from .evidence import View
+from .findings import FAIL, INFO, SEVERITIES, UNKNOWN, WARN, Finding, finding
+from .node_verdict import Places, judge_node
+from .question import Question, seconds, signed
+from .scopes import Scope
+
+BROWSER_LIMIT = 4096
+"""Characters of name and value of a cookie, together, that browsers keep."""
+
+EXPIRY_LENGTH = len("&expiry=") + 16
+"""Bytes that httpd adds to a session's payload."""
+
+HEALTHY, WARNED, FAILED, NOT_KNOWN = "healthy", "warned", "failed", "unknown"
+_STATUS = {FAIL: FAILED, UNKNOWN: NOT_KNOWN, WARN: WARNED, INFO: HEALTHY}
+
+
+@dataclass(frozen=True)
+class KeyCount:
+    """Nodes that open (``opens``) and that encrypt with (``encrypts``) one key, in one scope or in all (``""``).
+
+    ``missing`` and ``not_encrypting``: all other nodes by name, less those that are declared absent and silent.
+    """
+
+    scope: str
+    index: int
+    opens: int
+    encrypts: int
+    missing: tuple[str, ...]
+    not_encrypting: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """The clocks of the fleet; all times in microseconds. ``offsets`` are against the asker's clock."""
+
+    verdict: str
+    limits: Limits
+    spread: Interval | None
+    base: Interval | None
+    offsets: dict[str, Interval]
+    coarse: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Room:
+    """What still fits into a scope's cookie: ``overhead`` characters are taken by name and sealing of an empty session,
+    ``room`` bytes of form-encoded payload fit, ``seen`` is the size of the largest cookie that came back."""
+
+    scope: str
+    overhead: int
+    room: int
+    seen: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer.
+
+    ``status``: ``healthy``, ``warned``, ``failed`` or ``unknown``; ``nodes`` has the same for each node, or ``absent``.
+    """
+
+    status: str
+    nodes: dict[str, str]
+    findings: tuple[Finding, ...]
+    keys: tuple[KeyCount, ...]
+    clocks: Clocks
+    rooms: tuple[Room, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed and nothing is unknown."""
+        return self.status in (HEALTHY, WARNED)
+
+
+def judge(question: Question, views: Iterable[View]) -> Verdict:
+    """The verdict on a fleet. Views of nodes that are not in ``question.nodes`` are not looked at."""
+    by_place = {(view.node, view.scope): view for view in views}
+    found: list[Finding] = []
+    for node in question.nodes:
+        found += judge_node(question, node, by_place)
+    clocks = _clocks(question, by_place)
+    found += _clock_findings(question, clocks)
+    rooms = tuple(_room(question, scope, by_place) for scope in question.scopes if scope.name not in question.sql)
+    found += _fleet_findings(question, rooms)
+    found.sort(key=lambda item: (SEVERITIES.index(item.severity), item.code, item.scope))
+    return Verdict(
+        status=_STATUS[min((item.severity for item in found), key=SEVERITIES.index, default=INFO)],
+        nodes=_node_status(question, found),
+        findings=tuple(found),
+        keys=tuple(_counts(question, by_place)),
+        clocks=clocks,
+        rooms=rooms,
+    )
+
+
+def _node_status(question: Question, found: list[Finding]) -> dict[str, str]:
+    status = dict.fromkeys(question.nodes, HEALTHY)
+    for item in reversed(found):  # the gravest come first, so they are written last
+        if item.node:
+            status[item.node] = "absent" if item.code == "absent" else _STATUS[item.severity]
+    return status
+
+
+def _counts(question: Question, by_place: Places) -> Iterable[KeyCount]:
+    scopes = [scope.name for scope in question.scopes if scope.name not in question.sql]
+    for index in range(len(question.keys)):
+        groups = [("", scopes)] + ([(name, [name]) for name in scopes] if len(scopes) > 1 else [])
+        for label, names in groups:
+            opens, encrypts, missing, other = 0, 0, [], []
+            for node in question.nodes:
+                views = [by_place.get((node, name)) for name in names]
+                silent = not any(view and view.answered for view in views)
+                if views and all(view and index < len(view.accepts) and view.accepts[index] for view in views):
+                    opens += 1
+                elif not (silent and node in question.absent):
+                    missing.append(node)
+                if views and all(view and view.encrypts_with == index and not view.changing for view in views):
+                    encrypts += 1
+                elif not (silent and node in question.absent):
+                    other.append(node)
+            yield KeyCount(label, index, opens, encrypts, tuple(missing), tuple(other))
+
+
+def _clocks(question: Question, by_place: Places) -> Clocks:
+    offsets: dict[str, Interval] = {}
+    coarse = set()
+    needed: list[Interval | None] = []
+    for node in question.nodes:
+        seen = [by_place.get((node, scope.name)) for scope in question.scopes]
+        views = [view for view in seen if view is not None and view.offset is not None]
+        fine = [view for view in views if view.offset_by == "expiry"]
+        offset = clock.intersect(view.offset for view in fine or views if view.offset)
+        if offset is not None:
+            offsets[node] = offset
+            if not fine:
+                coarse.add(node)
+        if offset is not None or node not in question.absent:
+            needed.append(offset)
+    known = list(offsets.values())
+    return Clocks(
+        verdict=clock.verdict(needed, question.limits),
+        limits=question.limits,
+        spread=clock.spread(known),
+        base=clock.reference(known),
+        offsets=offsets,
+        coarse=frozenset(coarse),
+    )
+
+
+def _clock_findings(question: Question, clocks: Clocks) -> list[Finding]:
+    if clocks.base is None or clocks.spread is None:
+        return []
+    away = {node: clock.distance(offset, clocks.base) for node, offset in clocks.offsets.items()}
+    limit = clocks.limits.fail if clocks.verdict in (clock.DRIFTED, clock.UNKNOWN) else clocks.limits.warn
+    expected = f"within {seconds(limit)} of each other"
+    if clocks.verdict in (clock.DRIFTED, clock.WARNED):
+        code = "clock_drift" if clocks.verdict == clock.DRIFTED else "clock_warn"
+        names = [node for node, distance in away.items() if distance.low > limit] or _outermost(clocks.offsets)
+        return [finding(code, node, "", _clock_seen(clocks, node), expected) for node in names]
+    if clocks.verdict == clock.UNKNOWN and clocks.spread.high > limit:
+        names = [node for node, distance in away.items() if distance.high > limit] or _outermost(clocks.offsets)
+        return [finding("clock_unknown", node, "", _clock_seen(clocks, node), expected) for node in names]
+    return []
+
+
+def _outermost(offsets: dict[str, Interval]) -> list[str]:
+    """The node that is certainly furthest ahead, and the one furthest behind."""
+    ahead = max(offsets, key=lambda node: offsets[node].low)
+    behind = min(offsets, key=lambda node: offsets[node].high)
+    return [behind, ahead] if behind != ahead else [ahead]
+
+
+def _clock_seen(clocks: Clocks, node: str) -> str:
+    offset = clocks.offsets[node]
+    base = clocks.base or offset
+    low, high = offset.low - base.middle, offset.high - base.middle
+    return f"{signed(low)} to {signed(high)} against the fleet"
+
+
+def room_for(name_length: int, cipher: str) -> int:
+    """Bytes of form-encoded payload, without the expiry, that fit into a cookie that browsers keep."""
+    room = -1
+    for payload in range(BROWSER_LIMIT):
+        if name_length + sealed_length(payload + EXPIRY_LENGTH, cipher) > BROWSER_LIMIT:
+            break
+        room = payload
+    return room
+
+
+def _room(question: Question, scope: Scope, by_place: Places) -> Room:
+    views = [by_place.get((node, scope.name)) for node in question.nodes]
+    seen = max((view.size for view in views if view), default=0)
+    overhead = len(scope.cookie_name) + sealed_length(EXPIRY_LENGTH - 1, scope.cipher)
+    return Room(scope.name, overhead, room_for(len(scope.cookie_name), scope.cipher), seen)
+
+
+def _fleet_findings(question: Question, rooms: Sequence[Room]) -> list[Finding]:
+    found = []
+    for room in rooms:
+        if question.payload > room.room:
+            seen = f"a payload of {question.payload} bytes"
+            found.append(finding("cookie_size", "", room.scope, seen, f"at most {room.room} bytes"))
+    for index, key in enumerate(question.keys):
+        if key.weak and key.state != "revoked":
+            found.append(finding("weak_key", "", "", f"{question.name(index)} is weak", "256 random bits"))
+    if question.clock_set:
+        found.append(
+            finding("controller_clock", "", "", f"it jumped by {signed(question.clock_set)}", "a steady clock")
+        )
+    return found
