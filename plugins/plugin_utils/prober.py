@@ -1,0 +1,415 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks all nodes of a fleet at once and gives one view per node and scope.
+
+What costs is the key derivation of PBKDF2. So one probe is sealed per key, for all nodes; which key sealed an answer
+and whether the probe's marker came back is read from mac and length; and one answer per node and scope is opened, the
+one with the shortest way, for the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import ssl
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from ..module_utils import clock, cookie, probe
+from ..module_utils.clock import Interval
+from ..module_utils.evidence import Fault, Look, Shot, View, fold
+from ..module_utils.probe import Answer, Observation
+from ..module_utils.scopes import Scope
+from .wire import Reply, Target, Wire, WireError
+
+MARK = "no-cache, private"
+"""What mod_session_cookie and mod_session_dbd add to Cache-Control whenever sessions are on."""
+
+_UUID_LENGTH = 36
+_LEFT = 300 * clock.SECOND
+"""What a probe with an expiry has left: more than clocks are apart, less than a max age that is wrong by mistake."""
+
+
+class SteadyClock:
+    """Microseconds since the epoch that only count forward, whatever happens to the system's clock meanwhile."""
+
+    def __init__(self) -> None:
+        self._base = time.time_ns() - time.monotonic_ns()
+
+    def now(self) -> int:
+        """The time, by this clock."""
+        return (self._base + time.monotonic_ns()) // 1000
+
+    def was_set(self) -> int:
+        """By how many microseconds the system's clock was set since this clock was made; 0 below 100 ms, which is what
+        slewing and scheduling explain."""
+        moved = (time.time_ns() - time.monotonic_ns() - self._base) // 1000
+        return moved if abs(moved) >= 100000 else 0
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node: its name in the inventory, its address, and its port for each scope that has not the scope's own."""
+
+    name: str
+    address: str
+    ports: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all nodes are asked.
+
+    ``passphrases``: all keys to probe for, in httpd's order, revoked ones last. ``paths``: other paths by scope name
+    that should share the scope's key. ``fallback``: by scope name, where to ask when there is no probe location; the
+    place of the missing probe location itself by default. ``sql``: scopes whose sessions are in a database.
+    ``server_name``: the site's name for scopes without a virtual host; the node's address by default. ``carry``:
+    ``ring``, ``matrix`` or ``none``. ``timeout``: seconds for connecting, and for each answer.
+    """
+
+    scopes: tuple[Scope, ...]
+    passphrases: tuple[str, ...]
+    paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    fallback: dict[str, str] = field(default_factory=dict)
+    sql: frozenset[str] = frozenset()
+    server_name: str = ""
+    carry: str = "ring"
+    timeout: float = 10.0
+    concurrency: int = 64
+    tls: ssl.SSLContext | None = None
+    randomness: Callable[[int], bytes] = os.urandom
+
+
+@dataclass
+class _Asked:
+    """What is known of one node in one scope while it is being asked."""
+
+    shots: list[Shot] = field(default_factory=list)
+    best: Answer | None = None
+    best_value: str = ""
+    best_sealed: str = ""
+    session: str = ""
+    fault: Fault | None = None
+
+
+class Prober:
+    """Carries out a plan. One prober is used for one check."""
+
+    def __init__(self, plan: Plan, steady: SteadyClock | None = None) -> None:
+        self.plan = plan
+        self.clock = steady or SteadyClock()
+        alphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
+        self.marker = "".join(alphabet[byte % 36] for byte in plan.randomness(probe.MARKER_LENGTH))
+        self._sealed: dict[tuple[str, int, bool], str] = {}
+        self._looks: dict[Look, Look] = {}
+        self._waiting: dict[str, tuple[str, str]] = {}
+        self._first: dict[str, Node] = {}
+        self._sessions: dict[str, dict[str, str]] = {}
+        self._views: dict[tuple[str, str], View] = {}
+        self._threads = ThreadPoolExecutor(max_workers=2)
+
+    def run(self, nodes: Sequence[Node]) -> list[View]:
+        """Ask all nodes; one view per node and scope."""
+        try:
+            return asyncio.run(self._run(nodes))
+        finally:
+            self._threads.shutdown()
+
+    async def _run(self, nodes: Sequence[Node]) -> list[View]:
+        for scope in self.plan.scopes:
+            if scope.name not in self.plan.sql:
+                for key in range(len(self.plan.passphrases)):
+                    self._probe(scope, key, False)
+        await self._each(nodes, self._visit)
+        if self.plan.carry == "ring":
+            await self._close_rings()
+        elif self.plan.carry == "matrix":
+            await self._each(nodes, self._show_all)
+        return list(self._views.values())
+
+    def closer_look(self, nodes: Sequence[Node], rounds: int = 3) -> list[View]:
+        """Read the clocks of these nodes a few more times, few at once, and intersect; all views, the new ones too.
+
+        Under the load of a whole check answers take longer than they need to, and so intervals are wider.
+        """
+        self._threads = ThreadPoolExecutor(max_workers=2)
+        try:
+            asyncio.run(self._each(list(nodes) * rounds, self._read_clock, 4))
+        finally:
+            self._threads.shutdown()
+        return list(self._views.values())
+
+    async def _each(self, nodes: Sequence[Node], work: Callable[[Node], object], at_once: int | None = None) -> None:
+        """Do the work for all nodes, a bounded number of them at once."""
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        wanted = at_once or self.plan.concurrency
+        bound = max(1, min(wanted, len(nodes), files // 2 if files > 0 else wanted))
+        queue = iter(nodes)
+
+        async def worker() -> None:
+            for node in queue:
+                await work(node)  # type: ignore[misc]
+
+        await asyncio.gather(*(worker() for _ in range(bound)))
+
+    # One node
+
+    async def _visit(self, node: Node) -> None:
+        for scopes in self._routes(node):
+            wire = self._wire(node, scopes[0])
+            fault: Fault | None = None
+            try:
+                for scope in scopes:
+                    asked = _Asked(fault=fault)
+                    if fault is None:
+                        try:
+                            await self._ask(wire, node, scope, asked)
+                        except WireError as error:
+                            asked.fault = fault = Fault(error.kind, str(error))
+                    await self._keep(node, scope, asked)
+            finally:
+                wire.close()
+
+    def _routes(self, node: Node) -> Iterable[list[Scope]]:
+        """Scopes that can be asked over one connection."""
+        routes: dict[tuple[str, int, str], list[Scope]] = {}
+        for scope in self.plan.scopes:
+            target = self._target(node, scope)
+            routes.setdefault((scope.scheme, target.port, target.host), []).append(scope)
+        return routes.values()
+
+    def _target(self, node: Node, scope: Scope) -> Target:
+        host = scope.virtual_host or self.plan.server_name or node.address
+        return Target(node.address, node.ports.get(scope.name, scope.port), scope.scheme == "https", host)
+
+    def _wire(self, node: Node, scope: Scope) -> Wire:
+        return Wire(self._target(node, scope), self.plan.tls, self.clock.now, self.plan.timeout)
+
+    async def _ask(self, wire: Wire, node: Node, scope: Scope, asked: _Asked) -> None:
+        if scope.name in self.plan.sql:
+            await self._ask_store(wire, node, scope, asked)
+            return
+        for key in range(len(self.plan.passphrases)):
+            await self._shoot(wire, node, scope, asked, "key", scope.probe_path, key)
+        if asked.shots[0].seen.status != 403 and all(shot.seen.cookie is None for shot in asked.shots):
+            path = self.plan.fallback.get(scope.name, scope.probe_path)
+            for key in range(len(self.plan.passphrases)):
+                await self._shoot(wire, node, scope, asked, "fallback", path, key)
+        for path in self.plan.paths.get(scope.name, ()):
+            await self._shoot(wire, node, scope, asked, "path", path, 0)
+        await self._carry(wire, node, scope, asked)
+
+    async def _shoot(
+        self, wire: Wire, node: Node, scope: Scope, asked: _Asked, purpose: str, path: str, key: int
+    ) -> None:
+        value = self._probe(scope, key, purpose != "key")
+        reply = await wire.ask(self._request(node, scope, path, value))
+        shot = self._shot(reply, scope, purpose, path, key, value)
+        asked.shots.append(shot)
+        if purpose == "path" or shot.seen.cookie is None:
+            return
+        seen, answer = shot.seen, reply.answer
+        if seen.accepted and seen.sealed == "key" and not asked.session and seen.cookie is not None:
+            asked.session = seen.cookie.value
+        shorter = asked.best is None or answer.received - answer.sent < asked.best.received - asked.best.sent
+        if seen.sealed in ("key", "plain") and (shorter or asked.best_sealed == "plain") and seen.cookie is not None:
+            asked.best, asked.best_value, asked.best_sealed = answer, seen.cookie.value, seen.sealed
+
+    def _shot(
+        self, reply: Reply, scope: Scope, purpose: str, path: str, key: int | None, value: str, source: str = ""
+    ) -> Shot:
+        answer = reply.answer
+        seen = probe.observe(answer, scope.cookie_name, self.plan.passphrases, scope.cipher, self.marker, value)
+        marked, location = _marked(answer), _location(answer)
+        return Shot(purpose, path, key, seen, source, marked, location, reply.large, answer.sent, answer.received)
+
+    def _probe(self, scope: Scope, key: int, expiring: bool) -> str:
+        """The cookie of a probe, sealed once for all nodes.
+
+        At the probe location it has no expiry, so that no clock can be too far off to open it. Elsewhere an update
+        interval may be in force: then httpd re-sends the session only where its expiry moves by at least that much.
+        """
+        found = self._sealed.get((scope.name, key, expiring))
+        if found is None:
+            spec = cookie.CIPHERS[scope.cipher]
+            left = min((scope.max_age - scope.update_interval) * clock.SECOND // 2, _LEFT)
+            found = self._sealed[(scope.name, key, expiring)] = probe.seal_probe(
+                self.plan.passphrases[key],
+                scope.cipher,
+                self.marker,
+                self.plan.randomness(cookie.SALT_BYTES),
+                self.plan.randomness(spec.iv_bytes),
+                self.clock.now() + left if expiring else None,
+            )
+        return found
+
+    def _request(self, node: Node, scope: Scope, path: str, value: str) -> bytes:
+        target = self._target(node, scope)
+        host = f"[{target.host}]" if ":" in target.host else target.host
+        if target.port != (443 if target.tls else 80):
+            host += f":{target.port}"
+        carried = f"Cookie: {scope.cookie_name}={value}\r\n" if value else ""
+        return (
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\n"
+            f"User-Agent: httpd_fleet.mod_session\r\nAccept: */*\r\n{carried}\r\n"
+        ).encode("latin-1")
+
+    async def _keep(self, node: Node, scope: Scope, asked: _Asked) -> None:
+        """Turn what was asked into the view that stays."""
+        cipher, offset, offset_by = "", None, ""
+        if asked.best is not None:
+            cipher, expiry = await self._open(asked.best_value, asked.best_sealed, scope)
+            offset = self._offset(asked, scope, expiry)
+            offset_by = "expiry" if offset else ""
+        dates = [shot for shot in asked.shots if shot.purpose == "key"]
+        if offset is None and dates:
+            offset = clock.intersect(
+                clock.from_date(shot.seen.date, shot.sent, shot.received)
+                for shot in dates
+                if shot.seen.date is not None
+            )
+            offset_by = "date" if offset else ""
+        view = fold(
+            node.name, scope.name, len(self.plan.passphrases), asked.shots, asked.fault, cipher, offset, offset_by
+        )
+        if view.look is not None:
+            view = replace(view, look=self._looks.setdefault(view.look, view.look))
+        self._views[(node.name, scope.name)] = view
+        if asked.session and self.plan.carry == "matrix" and not view.fallback:
+            self._sessions.setdefault(scope.name, {})[node.name] = asked.session
+
+    async def _open(self, value: str, sealed: str, scope: Scope) -> tuple[str, int | None]:
+        """Cipher and expiry of an answer's cookie."""
+        if sealed == "plain":
+            return "", cookie.parse_payload(value).expiry
+        loop = asyncio.get_running_loop()
+        try:
+            opened = await loop.run_in_executor(
+                self._threads, cookie.unseal, value, self.plan.passphrases, scope.cipher
+            )
+        except cookie.CookieError as error:
+            return error.cipher or "", None
+        return scope.cipher, cookie.parse_payload(opened.payload).expiry
+
+    @staticmethod
+    def _offset(asked: _Asked, scope: Scope, expiry: int | None) -> Interval | None:
+        best = asked.best
+        ages = {shot.seen.max_age for shot in asked.shots if shot.seen.max_age is not None and shot.purpose != "path"}
+        # Without one Max-Age that all answers agree on, the expiry does not tell the time.
+        if best is None or expiry is None or len(ages) != 1:
+            return None
+        return clock.from_expiry(expiry, ages.pop(), best.sent, best.received)
+
+    # Sessions of other nodes
+
+    async def _carry(self, wire: Wire, node: Node, scope: Scope, asked: _Asked) -> None:
+        """Show this node the session of the node asked before it, and leave its own to the next one: a ring."""
+        # Without a probe location an answer does not say whether the session lived.
+        if self.plan.carry != "ring" or not asked.session or any(shot.purpose == "fallback" for shot in asked.shots):
+            return
+        waiting = self._waiting.get(scope.name)
+        self._waiting[scope.name] = (node.name, asked.session)
+        if waiting is None:
+            self._first[scope.name] = node
+        else:
+            asked.shots.append(await self._show(wire, node, scope, *waiting))
+
+    async def _show(self, wire: Wire, node: Node, scope: Scope, source: str, session: str) -> Shot:
+        reply = await wire.ask(self._request(node, scope, scope.probe_path, session))
+        if scope.name in self.plan.sql:
+            return self._store_shot(reply, scope, session, source)
+        return self._shot(reply, scope, "carry", scope.probe_path, None, session, source)
+
+    async def _close_rings(self) -> None:
+        """The node that was asked first gets the session of the last one."""
+        for scope in self.plan.scopes:
+            first, last = self._first.get(scope.name), self._waiting.get(scope.name)
+            if first is not None and last is not None and last[0] != first.name:
+                await self._show_later(first, scope, [last])
+
+    async def _show_all(self, node: Node) -> None:
+        for scope in self.plan.scopes:
+            sessions = self._sessions.get(scope.name, {})
+            if node.name in sessions:
+                await self._show_later(node, scope, [item for item in sessions.items() if item[0] != node.name])
+
+    async def _show_later(self, node: Node, scope: Scope, sessions: Iterable[tuple[str, str]]) -> None:
+        shots = []
+        wire = self._wire(node, scope)
+        view = self._views[(node.name, scope.name)]
+        try:
+            for source, session in sessions:
+                shots.append(await self._show(wire, node, scope, source, session))
+        except WireError as error:
+            view = replace(view, fault=Fault(error.kind, str(error)))
+        finally:
+            wire.close()
+        carried = fold(node.name, scope.name, 0, shots).carried
+        self._views[(node.name, scope.name)] = replace(view, carried=view.carried + carried)
+
+    # Sessions in a database
+
+    async def _ask_store(self, wire: Wire, node: Node, scope: Scope, asked: _Asked) -> None:
+        reply = await wire.ask(self._request(node, scope, scope.probe_path, ""))
+        shot = self._store_shot(reply, scope, "", "")
+        asked.shots.append(shot)
+        if shot.seen.sealed == "key" and shot.seen.cookie is not None:
+            asked.session = shot.seen.cookie.value
+        await self._carry(wire, node, scope, asked)
+
+    def _store_shot(self, reply: Reply, scope: Scope, session: str, source: str) -> Shot:
+        """What an answer shows whose cookie names a row of a database: a node that finds the row keeps the name."""
+        answer = reply.answer
+        plain = probe.observe(answer, scope.cookie_name, (), scope.cipher, self.marker, "")
+        value = plain.cookie.value if plain.cookie else ""
+        sealed = "none" if not value else "key" if len(value) == _UUID_LENGTH else "garbage"
+        lived = None if not session else value == session
+        seen = Observation(answer.status, plain.cookie, sealed, None, lived, plain.max_age, plain.date)
+        purpose = "carry" if session else "key"
+        path, marked, location = scope.probe_path, _marked(answer), _location(answer)
+        return Shot(purpose, path, None, seen, source, marked, location, reply.large, answer.sent, answer.received)
+
+    # Clocks
+
+    async def _read_clock(self, node: Node) -> None:
+        for scope in self.plan.scopes:
+            view = self._views.get((node.name, scope.name))
+            if view is None or view.offset is None or view.offset_by != "expiry" or view.encrypts_with is None:
+                continue
+            asked = _Asked()
+            wire = self._wire(node, scope)
+            try:
+                purpose, path = ("fallback", self.plan.fallback.get(scope.name, scope.probe_path))
+                if not view.fallback:
+                    purpose, path = "key", scope.probe_path
+                for _ in range(2):  # the first one pays for the connection
+                    await self._shoot(wire, node, scope, asked, purpose, path, view.encrypts_with)
+            except WireError:
+                return
+            finally:
+                wire.close()
+            expiry = (await self._open(asked.best_value, asked.best_sealed, scope))[1] if asked.best else None
+            closer = self._offset(asked, scope, expiry)
+            if closer is not None:
+                latest = self._views[(node.name, scope.name)]
+                common = clock.intersect(offset for offset in (latest.offset, closer) if offset is not None)
+                self._views[(node.name, scope.name)] = replace(
+                    latest, offset=common, offset_by="expiry" if common else ""
+                )
+            return
+
+
+def _header(answer: Answer, name: str) -> str:
+    return ", ".join(value for key, value in answer.headers if key.lower() == name)
+
+
+def _marked(answer: Answer) -> bool:
+    return MARK in _header(answer, "cache-control")
+
+
+def _location(answer: Answer) -> str:
+    return "".join(char for char in _header(answer, "location")[:120] if char.isprintable())
