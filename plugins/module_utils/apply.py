@@ -81,12 +81,13 @@ class Result:
     """What was done, or would be done in check mode.
 
     ``changes`` are paths and the words ``reload`` or ``restart``; ``diff`` has one ``before``/``after`` pair for each
-    file, with fingerprints for keys; ``undone`` says what an interrupted run had left.
+    file, with fingerprints for keys; ``undone`` says what an interrupted run had left; ``warnings`` are sentences.
     """
 
     changes: List[str] = field(default_factory=list)
     diff: List[Dict[str, str]] = field(default_factory=list)
     undone: str = ""
+    warnings: List[str] = field(default_factory=list)
 
 
 def wanted(node: ApplyNode, wish: Wish, version: Tuple[int, ...]) -> Tuple[List[Directory], List[Target]]:
@@ -181,6 +182,7 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
     if not (missing or wrong_directories or live_problems):
         return result
     result.diff = _diff(node, wish, missing)
+    result.warnings = _losses(node, wish)
     result.changes += [item.path for item in wrong_directories] + [target.path for target in missing]
     if missing or live_problems:
         result.changes.append("reload")
@@ -193,6 +195,19 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
     if not check_mode:
         _go_live(node, work, wish, directories, missing, result)
     return result
+
+
+def _losses(node: ApplyNode, wish: Wish) -> List[str]:
+    """Warnings where a new list of keys, gone live node by node, takes sessions away."""
+    entry = node.entry(wish.layout.key_file)
+    old = parse_file(entry.content.decode("utf-8", "replace")) if entry else []
+    advice = "sessions are lost. Without loss: add the new key at the end, deploy; move it to the front, deploy; wait for " \
+             "the longest max age; remove the old one, deploy"
+    if old and wish.passphrases[0] not in old:
+        return ["the new first passphrase was not in this node's list before: while other nodes do not have it yet, %s" % advice]
+    if old and old[0] not in wish.passphrases:
+        return ["the passphrase that encrypted so far is no longer in the list: %s" % advice]
+    return []
 
 
 def _go_live(node: ApplyNode, work: Transaction, wish: Wish, directories: Sequence[Directory],

@@ -149,6 +149,8 @@ def main():
                              "look for a process that holds %s" % (LOCK_SECONDS, LOCK), state="untouched")
     except OSError as error:
         module.fail_json(msg="%s; run again to find and undo what was begun" % error, state="untouched")
+    for text in result.warnings:
+        module.warn(text)
     module.exit_json(changed=bool(result.changes), changes=result.changes, undone=result.undone, diff=result.diff)
 
 
