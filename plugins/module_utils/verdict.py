@@ -15,7 +15,7 @@ from . import clock
 from .clock import Interval, Limits
 from .cookie import sealed_length
 from .evidence import View
-from .findings import FAIL, INFO, SEVERITIES, UNKNOWN, WARN, Finding, finding
+from .findings import FAIL, INFO, KINDS, SEVERITIES, UNKNOWN, WARN, Finding, finding
 from .node_verdict import Places, judge_node
 from .question import Question, seconds, signed
 from .scopes import Scope
@@ -47,7 +47,11 @@ class KeyCount:
 
 @dataclass(frozen=True)
 class Clocks:
-    """The clocks of the fleet; all times in microseconds. ``offsets`` are against the asker's clock."""
+    """The clocks of the fleet; all times in microseconds.
+
+    ``spread``: the largest difference of two clocks. ``base``: the offset that most nodes agree on. ``offsets``:
+    against the asker's clock. ``coarse``: nodes of which only whole seconds are known. ``unread``: how many told no time.
+    """
 
     verdict: str
     limits: Limits
@@ -55,6 +59,7 @@ class Clocks:
     base: Interval | None
     offsets: dict[str, Interval]
     coarse: frozenset[str]
+    unread: int
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,8 @@ def judge(question: Question, views: Iterable[View]) -> Verdict:
     found += _clock_findings(question, clocks)
     rooms = tuple(_room(question, scope, by_place) for scope in question.scopes if scope.name not in question.sql)
     found += _fleet_findings(question, rooms)
-    found.sort(key=lambda item: (SEVERITIES.index(item.severity), item.code, item.scope))
+    codes = {code: place for place, code in enumerate(KINDS)}
+    found.sort(key=lambda item: (SEVERITIES.index(item.severity), codes[item.code], item.scope))
     return Verdict(
         status=_STATUS[min((item.severity for item in found), key=SEVERITIES.index, default=INFO)],
         nodes=_node_status(question, found),
@@ -160,23 +166,34 @@ def _clocks(question: Question, by_place: Places) -> Clocks:
         base=clock.reference(known),
         offsets=offsets,
         coarse=frozenset(coarse),
+        unread=needed.count(None),
     )
 
 
 def _clock_findings(question: Question, clocks: Clocks) -> list[Finding]:
+    """What is certain of single nodes, and where the fleet is off without one of them standing out, the outermost."""
     if clocks.base is None or clocks.spread is None:
         return []
     away = {node: clock.distance(offset, clocks.base) for node, offset in clocks.offsets.items()}
-    limit = clocks.limits.fail if clocks.verdict in (clock.DRIFTED, clock.UNKNOWN) else clocks.limits.warn
-    expected = f"within {seconds(limit)} of each other"
-    if clocks.verdict in (clock.DRIFTED, clock.WARNED):
-        code = "clock_drift" if clocks.verdict == clock.DRIFTED else "clock_warn"
-        names = [node for node, distance in away.items() if distance.low > limit] or _outermost(clocks.offsets)
-        return [finding(code, node, "", _clock_seen(clocks, node), expected) for node in names]
-    if clocks.verdict == clock.UNKNOWN and clocks.spread.high > limit:
-        names = [node for node, distance in away.items() if distance.high > limit] or _outermost(clocks.offsets)
-        return [finding("clock_unknown", node, "", _clock_seen(clocks, node), expected) for node in names]
-    return []
+    warn, fail = clocks.limits.warn, clocks.limits.fail
+    drifted = [node for node, distance in away.items() if distance.low > fail]
+    differing = [node for node, distance in away.items() if warn < distance.low <= fail]
+    unclear: list[str] = []
+    if clocks.verdict == clock.DRIFTED:
+        drifted = drifted or _outermost(clocks.offsets)
+    elif clocks.verdict == clock.WARNED:
+        differing = differing or _outermost(clocks.offsets)
+    elif clocks.verdict == clock.UNKNOWN and clocks.spread.high > fail:
+        unclear = [node for node, distance in away.items() if distance.high > fail] or _outermost(clocks.offsets)
+    found = []
+    for code, nodes, limit in (
+        ("clock_drift", drifted, fail),
+        ("clock_warn", [node for node in differing if node not in drifted], warn),
+        ("clock_unknown", unclear, fail),
+    ):
+        expected = f"within {seconds(limit)} of each other"
+        found += [finding(code, node, "", _clock_seen(clocks, node), expected) for node in nodes]
+    return found
 
 
 def _outermost(offsets: dict[str, Interval]) -> list[str]:
