@@ -9,6 +9,7 @@ Every output of every run is kept below ``.cache/fleet/molecule/outputs``, and e
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -138,8 +139,9 @@ def addresses() -> dict[str, str]:
 def fleet_py(*words: str) -> None:
     """Run the fleet tool, for example ``stop n1``."""
     verb, *names = words
-    subprocess.run(["python3", str(ROOT / "demo" / "fleet.py"), verb, str(ROOT / "molecule" / "fleet.json"), *names],
-                   check=True, capture_output=True, timeout=180)
+    command = ["python3", str(ROOT / "demo" / "fleet.py"), verb, str(ROOT / "molecule" / "fleet.json"), *names]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def on(node: str, command: str, check: bool = True, stdin: str | None = None) -> str:
@@ -184,6 +186,28 @@ def ask(node: str, keys: list[str], position: int = 0, of: Scope | None = None, 
     cookie = cookie or seal_probe(keys[position], of.cipher, marker, os.urandom(16), iv)
     answer, _body = get(node, of.probe_path, "%s=%s" % (of.cookie_name, cookie), of.virtual_host or "localhost")
     return observe(answer, of.cookie_name, keys, of.cipher, marker, cookie)
+
+
+def wish(keys: list[str], scopes: list[dict]) -> dict:
+    """What the controller sends to a node, sealed probes included, for programs that run on the node directly."""
+    rows = []
+    for one in parse_scopes(scopes):
+        marker, size = secrets.token_hex(MARKER_LENGTH // 2), CIPHERS[one.cipher].iv_bytes
+        cookies = [seal_probe(key, one.cipher, marker, os.urandom(16), os.urandom(size)) for key in keys]
+        rows.append({"marker": marker, "cookies": cookies})
+    return {"passphrases": keys, "scopes": scopes, "probes": rows}
+
+
+def on_node(node: str, program: str, request: dict) -> dict:
+    """Run a program of tests/node on a node with the collection's module_utils beside it; its one line of JSON."""
+    archive = subprocess.run(["tar", "-C", str(ROOT), "--exclude=__pycache__", "-cz", "plugins/module_utils",
+                              "-C", str(ROOT / "tests" / "node"), program], capture_output=True, check=True).stdout
+    place = on(node, "mktemp -d /run/journey-XXXXXX")
+    on(node, "base64 -d | tar -C %s -xz" % place, stdin=base64.b64encode(archive).decode())
+    try:
+        return json.loads(on(node, "python3 %s/%s" % (place, program), stdin=json.dumps(request)).splitlines()[-1])
+    finally:
+        on(node, "rm -r " + place)
 
 
 def serves(node: str, keys: list[str], of: Scope | None = None) -> bool:
