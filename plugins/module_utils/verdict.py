@@ -50,7 +50,7 @@ class Clocks:
     """The clocks of the fleet; all times in microseconds.
 
     ``spread``: the largest difference of two clocks. ``base``: the offset that most nodes agree on. ``offsets``:
-    against the asker's clock. ``coarse``: nodes of which only whole seconds are known. ``unread``: how many told no time.
+    against the asker's clock. ``coarse``: nodes of which only whole seconds are known. ``unread``: how many told none.
     """
 
     verdict: str

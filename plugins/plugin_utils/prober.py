@@ -85,8 +85,12 @@ class Plan:
 
 
 @dataclass
-class _Asked:
-    """What is known of one node in one scope while it is being asked."""
+class Asked:
+    """What is known of one node in one scope while it is being asked.
+
+    ``session``: one that the node made and will know again. ``best``: the answer with the
+    shortest way among those whose cookie (``best_value``) tells the time.
+    """
 
     shots: list[Shot] = field(default_factory=list)
     best: Answer | None = None
@@ -123,7 +127,7 @@ class Prober:
         for scope in self.plan.scopes:
             if scope.name not in self.plan.sql:
                 for key in range(len(self.plan.passphrases)):
-                    self._probe(scope, key, False)
+                    self.probe(scope, key, False)
         await self._each(nodes, self._visit)
         if self.plan.carry == "ring":
             await self._close_rings()
@@ -164,13 +168,13 @@ class Prober:
             fault: Fault | None = None
             try:
                 for scope in scopes:
-                    asked = _Asked(fault=fault)
+                    asked = Asked(fault=fault)
                     if fault is None:
                         try:
                             await self._ask(wire, node, scope, asked)
                         except WireError as error:
                             asked.fault = fault = Fault(error.kind, str(error))
-                    await self._keep(node, scope, asked)
+                    await self.keep(node, scope, asked)
             finally:
                 wire.close()
 
@@ -178,18 +182,19 @@ class Prober:
         """Scopes that can be asked over one connection."""
         routes: dict[tuple[str, int, str], list[Scope]] = {}
         for scope in self.plan.scopes:
-            target = self._target(node, scope)
+            target = self.target(node, scope)
             routes.setdefault((scope.scheme, target.port, target.host), []).append(scope)
         return routes.values()
 
-    def _target(self, node: Node, scope: Scope) -> Target:
+    def target(self, node: Node, scope: Scope) -> Target:
+        """Where a node is asked for a scope."""
         host = scope.virtual_host or self.plan.server_name or node.address
         return Target(node.address, node.ports.get(scope.name, scope.port), scope.scheme == "https", host)
 
     def _wire(self, node: Node, scope: Scope) -> Wire:
-        return Wire(self._target(node, scope), self.plan.tls, self.clock.now, self.plan.timeout)
+        return Wire(self.target(node, scope), self.plan.tls, self.clock.now, self.plan.timeout)
 
-    async def _ask(self, wire: Wire, node: Node, scope: Scope, asked: _Asked) -> None:
+    async def _ask(self, wire: Wire, node: Node, scope: Scope, asked: Asked) -> None:
         if scope.name in self.plan.sql:
             await self._ask_store(wire, node, scope, asked)
             return
@@ -204,20 +209,28 @@ class Prober:
         await self._carry(wire, node, scope, asked)
 
     async def _shoot(
-        self, wire: Wire, node: Node, scope: Scope, asked: _Asked, purpose: str, path: str, key: int
+        self, wire: Wire, node: Node, scope: Scope, asked: Asked, purpose: str, path: str, key: int
     ) -> None:
-        value = self._probe(scope, key, purpose != "key")
-        reply = await wire.ask(self._request(node, scope, path, value))
+        value = self.probe(scope, key, purpose != "key")
+        reply = await wire.ask(self.request(node, scope, path, value))
+        self.record(asked, scope, reply, purpose, path, key, value)
+
+    def record(self, asked: Asked, scope: Scope, reply: Reply, purpose: str, path: str, key: int, value: str) -> None:
+        """Take down the answer to the probe ``value``."""
         shot = self._shot(reply, scope, purpose, path, key, value)
         asked.shots.append(shot)
         if purpose == "path" or shot.seen.cookie is None:
             return
         seen, answer = shot.seen, reply.answer
-        if seen.accepted and seen.sealed == "key" and not asked.session and seen.cookie is not None:
-            asked.session = seen.cookie.value
+        if seen.accepted and seen.sealed == "key" and not asked.session:
+            asked.session = shot.seen.cookie.value
         shorter = asked.best is None or answer.received - answer.sent < asked.best.received - asked.best.sent
-        if seen.sealed in ("key", "plain") and (shorter or asked.best_sealed == "plain") and seen.cookie is not None:
-            asked.best, asked.best_value, asked.best_sealed = answer, seen.cookie.value, seen.sealed
+        if seen.sealed in ("key", "plain") and (shorter or asked.best_sealed == "plain"):
+            asked.best, asked.best_value, asked.best_sealed = answer, shot.seen.cookie.value, seen.sealed
+
+    def record_carried(self, asked: Asked, scope: Scope, reply: Reply, source: str, session: str) -> None:
+        """Take down the answer to a session that the node ``source`` made."""
+        asked.shots.append(self._carried_shot(reply, scope, source, session))
 
     def _shot(
         self, reply: Reply, scope: Scope, purpose: str, path: str, key: int | None, value: str, source: str = ""
@@ -227,7 +240,7 @@ class Prober:
         marked, location = _marked(answer), _location(answer)
         return Shot(purpose, path, key, seen, source, marked, location, reply.large, answer.sent, answer.received)
 
-    def _probe(self, scope: Scope, key: int, expiring: bool) -> str:
+    def probe(self, scope: Scope, key: int, expiring: bool) -> str:
         """The cookie of a probe, sealed once for all nodes.
 
         At the probe location it has no expiry, so that no clock can be too far off to open it. Elsewhere an update
@@ -247,8 +260,9 @@ class Prober:
             )
         return found
 
-    def _request(self, node: Node, scope: Scope, path: str, value: str) -> bytes:
-        target = self._target(node, scope)
+    def request(self, node: Node, scope: Scope, path: str, value: str) -> bytes:
+        """A request as it is sent, with the cookie ``value`` unless that is empty."""
+        target = self.target(node, scope)
         host = f"[{target.host}]" if ":" in target.host else target.host
         if target.port != (443 if target.tls else 80):
             host += f":{target.port}"
@@ -258,7 +272,7 @@ class Prober:
             f"User-Agent: httpd_fleet.mod_session\r\nAccept: */*\r\n{carried}\r\n"
         ).encode("latin-1")
 
-    async def _keep(self, node: Node, scope: Scope, asked: _Asked) -> None:
+    async def keep(self, node: Node, scope: Scope, asked: Asked) -> View:
         """Turn what was asked into the view that stays."""
         cipher, offset, offset_by = "", None, ""
         if asked.best is not None:
@@ -281,6 +295,7 @@ class Prober:
         self._views[(node.name, scope.name)] = view
         if asked.session and self.plan.carry == "matrix" and not view.fallback:
             self._sessions.setdefault(scope.name, {})[node.name] = asked.session
+        return view
 
     async def _open(self, value: str, sealed: str, scope: Scope) -> tuple[str, int | None]:
         """Cipher and expiry of an answer's cookie."""
@@ -296,7 +311,7 @@ class Prober:
         return scope.cipher, cookie.parse_payload(opened.payload).expiry
 
     @staticmethod
-    def _offset(asked: _Asked, scope: Scope, expiry: int | None) -> Interval | None:
+    def _offset(asked: Asked, scope: Scope, expiry: int | None) -> Interval | None:
         best = asked.best
         ages = {shot.seen.max_age for shot in asked.shots if shot.seen.max_age is not None and shot.purpose != "path"}
         # Without one Max-Age that all answers agree on, the expiry does not tell the time.
@@ -306,7 +321,7 @@ class Prober:
 
     # Sessions of other nodes
 
-    async def _carry(self, wire: Wire, node: Node, scope: Scope, asked: _Asked) -> None:
+    async def _carry(self, wire: Wire, node: Node, scope: Scope, asked: Asked) -> None:
         """Show this node the session of the node asked before it, and leave its own to the next one: a ring."""
         # Without a probe location an answer does not say whether the session lived.
         if self.plan.carry != "ring" or not asked.session or any(shot.purpose == "fallback" for shot in asked.shots):
@@ -319,7 +334,10 @@ class Prober:
             asked.shots.append(await self._show(wire, node, scope, *waiting))
 
     async def _show(self, wire: Wire, node: Node, scope: Scope, source: str, session: str) -> Shot:
-        reply = await wire.ask(self._request(node, scope, scope.probe_path, session))
+        reply = await wire.ask(self.request(node, scope, scope.probe_path, session))
+        return self._carried_shot(reply, scope, source, session)
+
+    def _carried_shot(self, reply: Reply, scope: Scope, source: str, session: str) -> Shot:
         if scope.name in self.plan.sql:
             return self._store_shot(reply, scope, session, source)
         return self._shot(reply, scope, "carry", scope.probe_path, None, session, source)
@@ -353,13 +371,16 @@ class Prober:
 
     # Sessions in a database
 
-    async def _ask_store(self, wire: Wire, node: Node, scope: Scope, asked: _Asked) -> None:
-        reply = await wire.ask(self._request(node, scope, scope.probe_path, ""))
+    async def _ask_store(self, wire: Wire, node: Node, scope: Scope, asked: Asked) -> None:
+        self.record_store(asked, scope, await wire.ask(self.request(node, scope, scope.probe_path, "")))
+        await self._carry(wire, node, scope, asked)
+
+    def record_store(self, asked: Asked, scope: Scope, reply: Reply) -> None:
+        """Take down the answer to a request without a session, in a scope that keeps them in a database."""
         shot = self._store_shot(reply, scope, "", "")
         asked.shots.append(shot)
         if shot.seen.sealed == "key" and shot.seen.cookie is not None:
             asked.session = shot.seen.cookie.value
-        await self._carry(wire, node, scope, asked)
 
     def _store_shot(self, reply: Reply, scope: Scope, session: str, source: str) -> Shot:
         """What an answer shows whose cookie names a row of a database: a node that finds the row keeps the name."""
@@ -380,7 +401,7 @@ class Prober:
             view = self._views.get((node.name, scope.name))
             if view is None or view.offset is None or view.offset_by != "expiry" or view.encrypts_with is None:
                 continue
-            asked = _Asked()
+            asked = Asked()
             wire = self._wire(node, scope)
             try:
                 purpose, path = ("fallback", self.plan.fallback.get(scope.name, scope.probe_path))

@@ -1,0 +1,338 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Controller side of session_check: reads the inventory, asks or has the nodes ask, judges and reports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+import tempfile
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils import clock, report
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.check_options import (
+    ARGUMENT_SPEC,
+    OptionError,
+    is_path,
+    micros,
+    paths_by_scope,
+    payload_bytes,
+)
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.evidence import Fault
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import (
+    PassphraseError,
+    fingerprint,
+    is_weak,
+    validate,
+)
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.question import STATES, Key, Question
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.verdict import judge
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
+    node_side,
+    report_html,
+    report_prometheus,
+    report_text,
+)
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.prober import Node, Plan, Prober
+
+MODULE = "httpd_fleet.mod_session.session_check"
+ASKED, CARRIED = "session_check_asked", "session_check_carried"
+"""Names that the results of the steps ask and carry are registered under."""
+
+CLOCK_SAMPLES = 5
+MOST_FINDINGS = 100
+MOST_NAMES = 100
+
+
+class ActionModule(ActionBase):
+    """One task that asks the whole fleet, or one of the three that let the nodes ask."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Check the options, then take the step."""
+        super().run(tmp, task_vars)
+        checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate(self._task.args)
+        if checked.error_messages:
+            raise AnsibleActionFail("; ".join(checked.error_messages))
+        self._options = checked.validated_parameters
+        self._vars = task_vars
+        try:
+            self._read_options()
+        except (PassphraseError, ScopeError, OptionError) as error:
+            raise AnsibleActionFail(str(error)) from error
+        try:
+            if self._options["step"] == "ask":
+                return self._ask()
+            if self._options["step"] == "carry":
+                return self._carry()
+            return self._whole()
+        except ImportError as error:
+            raise AnsibleActionFail(
+                "the controller needs the Python library cryptography: pip install cryptography"
+            ) from error
+
+    # Options
+
+    def _read_options(self):
+        options = self._options
+        passphrases, _warnings = validate(options["passphrases"], options["allow_weak"])
+        revoked = [key for key in options["revoked"] if key not in passphrases]
+        if revoked:
+            validate(revoked, True)
+        self._scopes = parse_scopes(options["scopes"])
+        if not self._scopes:
+            raise OptionError("scopes: the list is empty, there is nothing to check")
+        names = {scope.name for scope in self._scopes}
+        for option in ("sql_scopes", "fallback"):
+            unknown = sorted(set(options[option]) - names)
+            if unknown:
+                raise OptionError(f"{option}: there is no scope {unknown[0]!r}; there are {', '.join(sorted(names))}")
+        for path in options["fallback"].values():
+            if not is_path(path):
+                raise OptionError(f"fallback: {path!r} is not a URL path without blanks")
+        if not 0 < options["timeout"] <= 600 or not 0 < options["concurrency"] <= 10000:
+            raise OptionError("timeout is more than 0 and at most 600 seconds, concurrency from 1 to 10000")
+        self._payload = payload_bytes(options["payload"])
+        self._limits = clock.limits(
+            min(scope.max_age for scope in self._scopes),
+            micros(options["warn_drift"], "warn_drift"),
+            micros(options["fail_drift"], "fail_drift"),
+        )
+        self._keys = self._read_keys(passphrases, revoked)
+        self._plan = Plan(
+            scopes=self._scopes,
+            passphrases=(*passphrases, *revoked),
+            paths=paths_by_scope(options["paths"], self._scopes),
+            fallback={name: str(path) for name, path in options["fallback"].items()},
+            sql=frozenset(options["sql_scopes"]),
+            server_name=options["server_name"],
+            carry=options["carry"],
+            timeout=options["timeout"],
+            concurrency=options["concurrency"],
+            tls=self._context(),
+        )
+
+    def _read_keys(self, passphrases, revoked):
+        info = self._options["key_info"]
+        if info and len(info) != len(passphrases):
+            raise OptionError(f"key_info has {len(info)} entries for {len(passphrases)} passphrases")
+        keys = []
+        for index, passphrase in enumerate(passphrases):
+            known = info[index] if info else {}
+            state = str(known.get("state") or ("secondary" if index else "primary"))
+            created = known.get("created")
+            if state not in STATES:
+                raise OptionError(f"key_info: a state is one of {', '.join(STATES)}, not {state!r}")
+            created = None if created is None else int(float(created))
+            keys.append(Key(fingerprint(passphrase), state, created, is_weak(passphrase)))
+        return (*keys, *(Key(fingerprint(passphrase), "revoked") for passphrase in revoked))
+
+    def _context(self):
+        if all(scope.scheme != "https" for scope in self._scopes):
+            return None
+        try:
+            return ssl.create_default_context(cafile=self._options["ca"] or None)
+        except OSError as error:
+            raise OptionError(f"ca: {self._options['ca']}: {error.strerror or error}") from error
+
+    def _authority(self):
+        if not self._options["ca"]:
+            return ""
+        with open(self._options["ca"], encoding="utf-8") as file:
+            return file.read()
+
+    # Inventory
+
+    def _names(self):
+        group = self._options["group"]
+        names = list((self._vars.get("groups") or {}).get(group, ()))
+        if not names:
+            raise AnsibleActionFail(
+                f"the inventory has no host in the group {group!r}: an empty fleet proves nothing. "
+                "Name the group in session_fleet_group"
+            )
+        return names
+
+    def _node(self, name, local=False):
+        variables = self._host_variables(name)
+        if local:
+            address = variables.get("session_check_node_address") or "127.0.0.1"
+        else:
+            address = variables.get("session_check_address") or variables.get("ansible_host") or name
+        port = variables.get("session_check_port") or {}
+        if not isinstance(port, dict):
+            port = {scope.name: port for scope in self._scopes}
+        try:
+            ports = {str(scope): int(number) for scope, number in port.items()}
+        except (TypeError, ValueError):
+            raise AnsibleActionFail(
+                f"{name}: session_check_port is a port, or a dictionary of ports by scope"
+            ) from None
+        return Node(name, str(address), ports)
+
+    def _host_variables(self, name):
+        """The few variables of a host that matter here, templated."""
+        found = self._vars["hostvars"].raw_get(name)
+        wanted = ("session_check_address", "session_check_node_address", "session_check_port", "ansible_host")
+        few = {key: found[key] for key in wanted if key in found}
+        if any("{{" in str(value) for value in few.values()):
+            few = {key: self._vars["hostvars"][name][key] for key in few}
+        return few
+
+    # Steps
+
+    def _ask(self):
+        """Have this node ask itself, and compare its clock with ours."""
+        prober = Prober(self._plan)
+        shots = node_side.key_shots(prober)
+        samples = [sample for sample in (self._clock_sample(prober) for _ in range(CLOCK_SAMPLES)) if sample]
+        return {**self._send(prober, shots), "samples": samples}
+
+    def _carry(self):
+        """Have this node show itself what others made."""
+        prober, names = Prober(self._plan), self._names()
+        made = {}
+        for name in names:
+            shots = self._registered(name, ASKED).get("shots", [])
+            for scope, session in node_side.sessions(prober, shots).items():
+                made.setdefault(scope, {})[name] = session
+        return self._send(prober, node_side.carry_shots(prober, self._vars["inventory_hostname"], names, made))
+
+    def _send(self, prober, shots):
+        if not shots:
+            return {"changed": False, "shots": []}
+        node = self._node(self._vars["inventory_hostname"], local=True)
+        arguments = {
+            "passphrases": [],
+            "scopes": [],
+            "step": self._options["step"],
+            "timeout": self._options["timeout"],
+            "requests": node_side.requests(prober, node, shots, self._authority()),
+        }
+        result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=self._vars)
+        answers = result.get("answers")
+        if result.get("failed") or result.get("unreachable") or not isinstance(answers, list):
+            return result
+        return {"changed": False, "shots": [{**shot, "answer": answer} for shot, answer in zip(shots, answers)]}
+
+    def _clock_sample(self, prober):
+        sent = prober.clock.now()
+        result = self._low_level_execute_command("date +%s%N", sudoable=False)
+        received = prober.clock.now()
+        text = result.get("stdout", "").strip()
+        return [sent, int(text) // 1000, received] if text.isdigit() and len(text) > 15 else None
+
+    def _registered(self, name, variable):
+        found = self._vars["hostvars"].raw_get(name).get(variable)
+        return found if isinstance(found, dict) else {}
+
+    def _whole(self):
+        """Ask all nodes, or take what they registered, and judge."""
+        names = self._names()
+        prober = Prober(self._plan)
+        started = prober.clock.now()
+        nodes = [self._node(name) for name in names]
+        if self._options["step"] == "judge":
+            views = asyncio.run(self._registered_views(prober, nodes))
+        else:
+            views = prober.run(nodes)
+        verdict = judge(self._question(names, prober), views)
+        unclear = {item.node for item in verdict.findings if item.code == "clock_unknown"}
+        if unclear and self._options["step"] == "all":
+            views = prober.closer_look([node for node in nodes if node.name in unclear])
+            verdict = judge(self._question(names, prober), views)
+        via = "node" if self._options["step"] == "judge" else "controller"
+        data = report.build(self._question(names, prober), views, verdict, started, prober.clock.now(), via)
+        written = self._write(data)
+        if not self._options["quiet"]:
+            self._display.display(report_text.render(data), color=report_text.COLOURS[data["status"]])
+        return self._result(data, written)
+
+    async def _registered_views(self, prober, nodes):
+        views = []
+        for node in nodes:
+            first, second = self._registered(node.name, ASKED), self._registered(node.name, CARRIED)
+            silent = None
+            if "shots" not in first:
+                why = str(first.get("msg") or first.get("module_stderr") or "it was not asked in this run")
+                silent = Fault("not_asked", " ".join(why.split())[:200])
+            shots = [*first.get("shots", []), *second.get("shots", [])]
+            between = node_side.bracket(first.get("samples", []))
+            views += await node_side.views(prober, node, shots, between, silent)
+        return views
+
+    def _question(self, names, prober):
+        return Question(
+            nodes=tuple(names),
+            scopes=self._scopes,
+            keys=self._keys,
+            limits=self._limits,
+            absent=frozenset(self._options["absent"]),
+            sql=self._plan.sql,
+            payload=self._payload,
+            clock_set=prober.clock.was_set(),
+        )
+
+    # Results
+
+    def _write(self, data):
+        directory = self._options["report_dir"]
+        if not directory:
+            return []
+        files = {
+            "report.json": lambda: json.dumps(data, indent=1) + "\n",
+            "report.html": lambda: report_html.render(data),
+            "mod_session.prom": lambda: report_prometheus.render(data),
+        }
+        written = []
+        try:
+            os.makedirs(directory, exist_ok=True)
+            for name, render in files.items():
+                written.append(_replace(os.path.join(directory, name), render()))
+        except OSError as error:
+            raise AnsibleActionFail(f"report_dir: {directory}: {error.strerror or error}") from error
+        return written
+
+    def _result(self, data, written):
+        failed = self._options["fail"] and not data["passed"]
+        keys = [
+            {**key, "missing": key["missing"][:MOST_NAMES], "not_encrypting": key["not_encrypting"][:MOST_NAMES]}
+            for key in data["keys"]
+        ]
+        return {
+            "changed": False,
+            "failed": failed,
+            "msg": data["summary"],
+            "status": data["status"],
+            "passed": data["passed"],
+            "time": data["time"],
+            "nodes": data["nodes"],
+            "keys": keys,
+            "clock": data["clock"],
+            "findings": data["findings"][:MOST_FINDINGS],
+            "findings_total": len(data["findings"]),
+            "reports": written,
+        }
+
+
+def _replace(path, text):
+    """Write a file so that a reader sees the old or the new one, never half of one."""
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path

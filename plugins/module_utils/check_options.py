@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options of session_check, for its action on the controller and its module on the nodes alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .scopes import Scope
+
+ARGUMENT_SPEC: dict[str, dict[str, object]] = {
+    "passphrases": {"type": "list", "elements": "str", "required": True, "no_log": True},
+    "key_info": {"type": "list", "elements": "dict", "default": [], "no_log": False},
+    "revoked": {"type": "list", "elements": "str", "default": [], "no_log": True},
+    "allow_weak": {"type": "bool", "default": False},
+    "scopes": {"type": "list", "elements": "dict", "required": True},
+    "group": {"type": "str", "default": "session_fleet"},
+    "absent": {"type": "list", "elements": "str", "default": []},
+    "step": {"type": "str", "choices": ["all", "ask", "carry", "judge"], "default": "all"},
+    "ca": {"type": "path"},
+    "server_name": {"type": "str", "default": ""},
+    "carry": {"type": "str", "choices": ["ring", "matrix", "none"], "default": "ring"},
+    "paths": {"type": "list", "elements": "raw", "default": []},
+    "fallback": {"type": "dict", "default": {}},
+    "sql_scopes": {"type": "list", "elements": "str", "default": []},
+    "payload": {"type": "raw"},
+    "warn_drift": {"type": "float"},
+    "fail_drift": {"type": "float"},
+    "timeout": {"type": "float", "default": 10},
+    "concurrency": {"type": "int", "default": 64},
+    "report_dir": {"type": "path"},
+    "fail": {"type": "bool", "default": True},
+    "quiet": {"type": "bool", "default": False},
+    "requests": {"type": "list", "elements": "dict", "default": []},
+}
+
+
+class OptionError(ValueError):
+    """An option that is refused; the message names it and says what is expected."""
+
+
+def paths_by_scope(paths: Sequence[object], scopes: Sequence[Scope]) -> dict[str, tuple[str, ...]]:
+    """Other paths to ask at, by name of their scope: given by name, or the scope with the longest path above."""
+    found: dict[str, list[str]] = {}
+    names = {scope.name for scope in scopes}
+    for item in paths:
+        if isinstance(item, Mapping):
+            name, path = str(item.get("scope")), item.get("path")
+            if name not in names:
+                raise OptionError(f"paths: there is no scope {name!r}; there are {', '.join(sorted(names))}")
+        else:
+            path = item
+            above = [scope for scope in scopes if isinstance(path, str) and _below(path, scope.path)]
+            if not above:
+                raise OptionError(f"paths: {path!r} is below the path of no scope")
+            name = max(above, key=lambda scope: len(scope.path)).name
+        if not is_path(path):
+            raise OptionError(f"paths: {path!r} is not a URL path without blanks")
+        found.setdefault(name, []).append(str(path))
+    return {name: tuple(items) for name, items in found.items()}
+
+
+def is_path(path: object) -> bool:
+    """Whether it is a URL path that can be sent as it is."""
+    return (
+        isinstance(path, str)
+        and path.startswith("/")
+        and path.isascii()
+        and all(char.isprintable() and not char.isspace() for char in path)
+    )
+
+
+def _below(path: str, parent: str) -> bool:
+    return path == parent or path.startswith(parent.rstrip("/") + "/")
+
+
+def payload_bytes(payload: object) -> int:
+    """Size of a session given as a number of bytes or as text; 0 for none."""
+    if payload is None or payload == "":
+        return 0
+    if isinstance(payload, int) and not isinstance(payload, bool) and payload >= 0:
+        return payload
+    if isinstance(payload, str):
+        text = payload.strip()
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else len(payload.encode("utf-8"))
+    raise OptionError("payload: give a number of bytes, or the form-encoded session itself")
+
+
+def micros(seconds: float | None, option: str) -> int | None:
+    """A limit in microseconds."""
+    if seconds is None:
+        return None
+    if not 0 < seconds < 86400:
+        raise OptionError(f"{option}: give seconds, more than 0 and less than a day")
+    return round(seconds * 1000000)

@@ -1,0 +1,364 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of session_check, and its node side: it sends ready-made requests and gives the answers back raw."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: session_check
+short_description: Prove from outside what the running servers of a fleet do with sessions
+version_added: 1.0.0
+description:
+  - Sends real cookies to every node and judges the answers. Which keys each node accepts and encrypts with, whether a
+    session made on one node lives on another, how far the clocks are apart and with what certainty, and whether the
+    cookie is sealed and has the attributes that are configured. Nothing on a node's disk counts as evidence.
+  - One task asks the whole fleet from the controller, whatever host it runs for; use C(run_once). The nodes are those
+    of the inventory group O(group). They do not depend on C(--limit), C(serial) or on hosts that cannot be reached; a
+    node that is not asked or does not answer is a failure.
+  - Where only SSH reaches the nodes, three tasks do the same through Ansible's connection, see O(step).
+  - The task fails when any node fails or cannot be judged. It changes nothing, and runs in check mode too.
+options:
+  passphrases:
+    description:
+      - The passphrases that every node should have, in httpd's order; the first one encrypts.
+    type: list
+    elements: str
+    required: true
+  key_info:
+    description:
+      - What is known of the keys, in the same order; only for the report.
+      - Each entry may have C(state) (V(primary), V(staged) or V(secondary)) and C(created) (seconds since the epoch).
+    type: list
+    elements: dict
+    default: []
+  revoked:
+    description: Passphrases that no node may accept any more.
+    type: list
+    elements: str
+    default: []
+  allow_weak:
+    description: Accept weak passphrases, for a fleet that already uses them. They are warned of.
+    type: bool
+    default: false
+  scopes:
+    description: The scopes, as described for the role P(httpd_fleet.mod_session.session_config#role).
+    type: list
+    elements: dict
+    required: true
+  group:
+    description: The inventory group that is the fleet.
+    type: str
+    default: session_fleet
+  absent:
+    description: Nodes that may be silent. They are asked, and are judged when they answer.
+    type: list
+    elements: str
+    default: []
+  step:
+    description:
+      - V(all) asks from the controller and judges.
+      - V(ask), for all hosts, sends the probes from each node to itself; register the result as C(session_check_asked).
+      - V(carry), for all hosts, shows each node the session of another one; register it as C(session_check_carried).
+      - V(judge), once, judges what the two others registered.
+    type: str
+    choices: [all, ask, carry, judge]
+    default: all
+  ca:
+    description:
+      - File on the controller with the certificates to trust for scopes with O(scopes[].scheme=https). The system's by
+        default.
+    type: path
+  server_name:
+    description: Name of the site (Host and SNI) for scopes without a virtual host. A node's address by default.
+    type: str
+    default: ''
+  carry:
+    description:
+      - Which sessions are shown to which other nodes. V(ring), each node's to one other; V(matrix), each to all others;
+        V(none).
+    type: str
+    choices: [ring, matrix, none]
+    default: ring
+  paths:
+    description:
+      - More paths that must share the session of their scope, so that no narrower section or C(.htaccess) cuts them
+        off.
+      - A path, which belongs to the scope with the longest path above it, or a dictionary of C(scope) and C(path).
+    type: list
+    elements: raw
+    default: []
+  fallback:
+    description:
+      - By name of a scope, a path to ask at when a node has no probe location. The place of the missing probe location
+        by default.
+    type: dict
+    default: {}
+  sql_scopes:
+    description: Names of the scopes whose sessions are kept in a database (mod_session_dbd).
+    type: list
+    elements: str
+    default: []
+  payload:
+    description: A session that must fit into the cookie. A number of bytes, or the form-encoded text itself.
+    type: raw
+  warn_drift:
+    description: Seconds between two clocks that are warned of. 1 by default.
+    type: float
+  fail_drift:
+    description: Seconds between two clocks that fail. 5 by default, or 1 % of the shortest max age if that is less.
+    type: float
+  timeout:
+    description: Seconds for connecting to a node, and again for each answer.
+    type: float
+    default: 10
+  concurrency:
+    description: Nodes asked at the same time.
+    type: int
+    default: 64
+  report_dir:
+    description:
+      - Directory on the controller for report.json, report.html and mod_session.prom; made if missing. None by default.
+    type: path
+  fail:
+    description: Fail the task when a node fails or cannot be judged. Else only RV(status) and RV(passed) say so.
+    type: bool
+    default: true
+  quiet:
+    description: Do not print the report to the terminal.
+    type: bool
+    default: false
+  requests:
+    description: What a node is to send. The controller fills this in; do not set it.
+    type: list
+    elements: dict
+    default: []
+attributes:
+  check_mode:
+    description: It changes nothing in any mode.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+  platform:
+    description: Where it runs.
+    support: full
+    platforms: posix
+requirements:
+  - cryptography (on the controller)
+  - Python 3.9 or later on the nodes for the steps V(ask) and V(carry), nothing else
+notes:
+  - A node's address is its C(session_check_address), else C(ansible_host), else its name. C(session_check_port) is a
+    port, or a dictionary of ports by name of a scope; the scope's own by default. With the steps for nodes, the address
+    is C(session_check_node_address), else C(127.0.0.1).
+author:
+  - httpd_fleet maintainers (@httpd-fleet)
+"""
+
+EXAMPLES = r"""
+- name: Fleet is proven
+  httpd_fleet.mod_session.session_check:
+    passphrases: "{{ session_keys_passphrases }}"
+    scopes: "{{ session_config_scopes }}"
+    report_dir: ./report
+  run_once: true
+
+- name: Fleet is looked at without failing the play
+  httpd_fleet.mod_session.session_check:
+    passphrases: "{{ session_keys_passphrases }}"
+    scopes: "{{ session_config_scopes }}"
+    carry: matrix
+    fail: false
+  run_once: true
+  register: fleet
+"""
+
+RETURN = r"""
+status:
+  description: V(healthy), V(warned), V(failed) or V(unknown).
+  returned: always
+  type: str
+passed:
+  description: Whether nothing failed and nothing is unknown.
+  returned: always
+  type: bool
+nodes:
+  description: How many nodes the group has (C(total)), and how many of them are in which state.
+  returned: always
+  type: dict
+keys:
+  description:
+    - For each passphrase C(number), C(fingerprint), C(state), how many nodes open it (C(opens)) and encrypt with it
+      (C(encrypts)), whether all nodes do that are not declared absent (C(opened_by_all), C(encrypted_with_by_all)), and
+      the names of those that do not (C(missing), C(not_encrypting)).
+  returned: always
+  type: list
+  elements: dict
+clock:
+  description:
+    - C(verdict) (V(ok), V(warn), V(drifted), V(unknown)), the limits, and the bounds of the spread in seconds.
+  returned: always
+  type: dict
+findings:
+  description: At most 100 of them, the gravest first, as described in docs/report.md.
+  returned: always
+  type: list
+  elements: dict
+findings_total:
+  description: How many there are.
+  returned: always
+  type: int
+reports:
+  description: The files that were written.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import errno
+import socket
+import ssl
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.check_options import ARGUMENT_SPEC
+
+MAX_HEADERS = 65536
+KEPT = ("set-cookie", "date", "cache-control", "location")
+UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.EACCES)
+
+
+class NoAnswer(Exception):
+    """There is no answer: a kind of evidence.FAULTS, and a few words."""
+
+    def __init__(self, kind, detail=""):
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+
+
+class SteadyClock:
+    """Microseconds since the epoch that only count forward."""
+
+    def __init__(self):
+        self._base = time.time_ns() - time.monotonic_ns()
+
+    def now(self):
+        """The time."""
+        return (self._base + time.monotonic_ns()) // 1000
+
+
+def ask_all(requests, authority, timeout, clock):
+    """The answers to all requests, in their order; nothing is sent any more after one that got none.
+
+    A fallback is only asked where no earlier answer of its scope came from a probe location or had a cookie.
+    """
+    answers, needless = [], set()
+    broken = None
+    for request in requests:
+        scope = request["scope"]
+        if request["purpose"] == "fallback" and scope in needless:
+            answers.append(None)
+            continue
+        if broken is None:
+            try:
+                answer = ask(request, authority, timeout, clock)
+            except NoAnswer as problem:
+                broken = {"fault": problem.kind, "detail": problem.detail}
+        if broken is not None:
+            answers.append(broken)
+            continue
+        seen = answer["status"] == 403 or any(name == "set-cookie" for name, _value in answer["headers"])
+        if seen and request["purpose"] == "key":
+            needless.add(scope)
+        answers.append(answer)
+    return answers
+
+
+def ask(request, authority, timeout, clock):
+    """The answer to one request over a connection of its own."""
+    where = "%s port %d" % (request["address"], request["port"])
+    connection = connect(request, where, timeout)
+    try:
+        if request["tls"]:
+            connection = secure(connection, request["host"], authority)
+        deadline = time.monotonic() + timeout
+        sent = clock.now()
+        connection.sendall(request["text"].encode("latin-1"))
+        data, received = b"", 0
+        while b"\r\n\r\n" not in data:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            piece = connection.recv(16384)
+            received = received or clock.now()
+            data += piece
+            if not b"HTTP/1.".startswith(data[:7]):
+                raise NoAnswer("garbage", "it begins with %r" % data[:20])
+            if not piece:
+                raise NoAnswer("garbage" if data else "closed", "the connection ended")
+            if len(data) > MAX_HEADERS:
+                raise NoAnswer("too_large", "more than 64 KiB of headers")
+        return parse(data, sent, received)
+    except socket.timeout:
+        raise NoAnswer("timeout", "no answer in %g s" % timeout) from None
+    except OSError as error:
+        raise NoAnswer("reset", str(error.strerror or error)) from None
+    finally:
+        connection.close()
+
+
+def connect(request, where, timeout):
+    """A connection, or the reason why there is none."""
+    try:
+        return socket.create_connection((request["address"], request["port"]), timeout=timeout)
+    except socket.timeout:
+        raise NoAnswer("connect_timeout", "%s: no connection in %g s" % (where, timeout)) from None
+    except socket.gaierror as error:
+        raise NoAnswer("unresolved", "%s: %s" % (request["address"], error.strerror)) from None
+    except OSError as error:
+        kind = "refused" if error.errno == errno.ECONNREFUSED else "reset"
+        raise NoAnswer("unreachable" if error.errno in UNREACHABLE else kind, where) from None
+
+
+def secure(connection, host, authority):
+    """The connection with TLS, or the reason why there is none."""
+    try:
+        return ssl.create_default_context(cadata=authority or None).wrap_socket(connection, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        raise NoAnswer("tls_certificate", error.verify_message) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None)
+        raise NoAnswer("tls_handshake", str(reason or error).lower().replace("_", " ")) from None
+
+
+def parse(data, sent, received):
+    """What is kept of an answer."""
+    head, _end, _body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    if not first[9:12].isdigit():
+        raise NoAnswer("garbage", "it begins with %r" % first[:20])
+    headers = []
+    length = 0
+    for line in lines:
+        name, _colon, value = line.partition(":")
+        if name.lower() in KEPT:
+            headers.append([name.lower(), value.strip()])
+        if name.lower() == "content-length" and value.strip().isdigit():
+            length = int(value.strip()[:15])
+    large = length > MAX_HEADERS
+    return {"status": int(first[9:12]), "headers": headers, "sent": sent, "received": received, "large": large}
+
+
+def main():
+    """Send, give back."""
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    if module.params["step"] not in ("ask", "carry"):
+        module.fail_json(msg="this step runs on the controller: run it through its action plugin")
+    requests = module.params["requests"]
+    authority = requests[0].get("authority", "") if requests else ""
+    answers = ask_all(requests, authority, module.params["timeout"], SteadyClock())
+    module.exit_json(changed=False, answers=answers)
+
+
+if __name__ == "__main__":
+    main()

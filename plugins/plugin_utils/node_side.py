@@ -1,0 +1,144 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A check that is sent by the nodes themselves: what each one is to send, and what its raw answers mean.
+
+Nodes get ready-made requests and give back raw answers; keys and judgement stay on the controller. A **shot** here is a
+dictionary that travels: ``scope``, ``purpose``, ``key``, ``path``, ``value``, ``source``, and then ``answer``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..module_utils import clock
+from ..module_utils.clock import Interval
+from ..module_utils.evidence import Fault, View
+from ..module_utils.probe import Answer
+from ..module_utils.scopes import Scope
+from .prober import Asked, Node, Prober
+from .wire import Reply
+
+Shot = dict[str, Any]
+
+
+def key_shots(prober: Prober) -> list[Shot]:
+    """All probes for one node, in the order of sending."""
+    shots = []
+    for scope in prober.plan.scopes:
+        if scope.name in prober.plan.sql:
+            shots.append(_shot(scope, "store", None, scope.probe_path, ""))
+            continue
+        fallback = prober.plan.fallback.get(scope.name, scope.probe_path)
+        keys = range(len(prober.plan.passphrases))
+        shots += [_shot(scope, "key", key, scope.probe_path, prober.probe(scope, key, False)) for key in keys]
+        shots += [_shot(scope, "fallback", key, fallback, prober.probe(scope, key, True)) for key in keys]
+        for path in prober.plan.paths.get(scope.name, ()):
+            shots.append(_shot(scope, "path", 0, path, prober.probe(scope, 0, True)))
+    return shots
+
+
+def carry_shots(prober: Prober, node: str, nodes: Sequence[str], made: Mapping[str, Mapping[str, str]]) -> list[Shot]:
+    """Sessions of other nodes for one node. ``made``: by name of the scope, then of the node.
+
+    In a ring each node gets the session of the nearest node before it in the inventory that made one.
+    """
+    shots = []
+    for scope in prober.plan.scopes:
+        here = made.get(scope.name, {})
+        if node not in here or prober.plan.carry == "none":
+            continue
+        at = list(nodes).index(node)
+        before = [name for name in [*nodes[:at][::-1], *nodes[at + 1 :][::-1]] if name in here]
+        for source in before if prober.plan.carry == "matrix" else before[:1]:
+            shots.append(_shot(scope, "carry", None, scope.probe_path, here[source], source))
+    return shots
+
+
+def _shot(scope: Scope, purpose: str, key: int | None, path: str, value: str, source: str = "") -> Shot:
+    return {"scope": scope.name, "purpose": purpose, "key": key, "path": path, "value": value, "source": source}
+
+
+def requests(prober: Prober, node: Node, shots: Sequence[Shot], authority: str) -> list[dict[str, Any]]:
+    """What the module on the node is told to send. ``authority``: certificates to trust, as text."""
+    scopes = {scope.name: scope for scope in prober.plan.scopes}
+    rows = []
+    for shot in shots:
+        scope = scopes[shot["scope"]]
+        target = prober.target(node, scope)
+        rows.append(
+            {
+                "scope": scope.name,
+                "purpose": shot["purpose"],
+                "address": target.address,
+                "port": target.port,
+                "tls": target.tls,
+                "host": target.host,
+                "text": prober.request(node, scope, shot["path"], shot["value"]).decode("latin-1"),
+            }
+        )
+    if rows:
+        rows[0]["authority"] = authority
+    return rows
+
+
+def asked(prober: Prober, shots: Sequence[Shot]) -> dict[str, Asked]:
+    """What the answers to these shots show, by name of the scope."""
+    scopes = {scope.name: scope for scope in prober.plan.scopes}
+    found: dict[str, Asked] = {name: Asked() for name in scopes}
+    for shot in shots:
+        answer, here = shot.get("answer"), found.get(shot["scope"])
+        if answer is None or here is None:
+            continue
+        if "fault" in answer:
+            here.fault = here.fault or Fault(str(answer["fault"]), str(answer.get("detail", "")))
+            continue
+        scope, reply = scopes[shot["scope"]], _reply(answer)
+        if shot["purpose"] == "carry":
+            prober.record_carried(here, scope, reply, shot["source"], shot["value"])
+        elif shot["purpose"] == "store":
+            prober.record_store(here, scope, reply)
+        else:
+            prober.record(here, scope, reply, shot["purpose"], shot["path"], shot["key"], shot["value"])
+    return found
+
+
+def _reply(answer: Mapping[str, Any]) -> Reply:
+    headers = tuple((str(name), str(value)) for name, value in answer["headers"])
+    times = int(answer["sent"]), int(answer["received"])
+    return Reply(Answer(int(answer["status"]), headers, *times), bool(answer.get("large")))
+
+
+def sessions(prober: Prober, shots: Sequence[Shot]) -> dict[str, str]:
+    """The session that a node made, by name of the scope, where it is fit to be shown to others."""
+    return {
+        name: here.session
+        for name, here in asked(prober, shots).items()
+        if here.session and not any(shot.purpose == "fallback" for shot in here.shots)
+    }
+
+
+def bracket(samples: Sequence[Sequence[int]]) -> Interval | None:
+    """A node's clock against ours, from (sent, node's time, received); the shortest round trips count the most."""
+    return clock.intersect(
+        clock.from_answer(int(node_time), int(sent), int(received)) for sent, node_time, received in samples
+    )
+
+
+async def views(
+    prober: Prober, node: Node, shots: Sequence[Shot], between: Interval | None, silent: Fault | None
+) -> list[View]:
+    """The views of one node. ``between``: its clock against ours; its answers are timed by its own clock."""
+    found = []
+    by_scope = asked(prober, shots)
+    for scope in prober.plan.scopes:
+        here = by_scope[scope.name]
+        here.fault = here.fault or silent
+        view = await prober.keep(node, scope, here)
+        if view.offset is not None:
+            offset = None if between is None else clock.chain(view.offset, between)
+            view = replace(view, offset=offset, offset_by=view.offset_by if offset else "")
+        found.append(view)
+    return found
