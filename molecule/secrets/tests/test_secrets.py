@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every passphrase that a scenario used is searched for where none may be."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests import journey
+
+VAULTS = {"passphrases.json", "used-passphrases"}
+
+
+def used():
+    journey.fleet_keys()
+    keys = set((journey.STATE / "used-passphrases").read_text().split("\n"))
+    return sorted(key for key in keys if len(key) >= 16)
+
+
+def test_the_most_talkative_runs_tell_no_key(tmp_path):
+    """With -vvv, check mode, diff, a failure, and while process lists are watched on both sides."""
+    new = [*journey.fleet_keys(), journey.new_key()]
+    seen, ended = [], threading.Event()
+
+    def watch():
+        while not ended.wait(0.05):
+            seen.append(subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    journey.on("n2", "(for i in $(seq 400); do ps axww -o args; sleep 0.05; done > /run/seen-processes 2>&1 &) > /dev/null 2>&1")
+    try:
+        extra = {"session_keys_passphrases": new}
+        assert journey.playbook("deploy", "--check", "--diff", extra=extra, verbose=3).status == 0
+        assert journey.playbook("deploy", "--diff", extra=extra, verbose=3).status == 0
+        bad = [{**journey.APP, "directives": ["SessionFoo On"]}]
+        assert journey.playbook("deploy", extra={**extra, "session_config_scopes": bad}, verbose=3).status != 0
+        assert journey.playbook("deploy", extra={"session_keys_passphrases": {"not": new[0]}}, verbose=3).status != 0
+        assert journey.playbook("deploy", extra={"session_keys_passphrases": [*new, new[0]]}, verbose=3).status != 0
+        assert journey.playbook("deploy", verbose=3).status == 0
+    finally:
+        ended.set()
+        watcher.join()
+    processes = "\n".join(seen) + journey.on("n2", "cat /run/seen-processes; rm /run/seen-processes")
+    assert "ansible-playbook" in processes
+    assert not [key for key in used() if key in processes]
+
+
+def test_no_output_of_any_scenario_has_a_key():
+    outputs = sorted(journey.OUTPUTS.iterdir())
+    assert len(outputs) > 5, "the scenarios before this one kept their outputs"
+    keys = used()
+    assert keys
+    found = {path.name for path in outputs for key in keys if key in path.read_text(errors="replace")}
+    assert not found
+
+
+@pytest.mark.parametrize("node", ["n1", "n2", "n3"])
+def test_no_file_on_a_node_has_a_key_but_the_key_file(node):
+    patterns = "\n".join(used()) + "\n"
+    found = journey.on(node, "cat > /dev/shm/patterns; grep -rlaF -f /dev/shm/patterns / --exclude-dir=proc --exclude-dir=sys "
+                             "2>/dev/null | grep -v ^/dev/shm/patterns; rm /dev/shm/patterns", check=False, stdin=patterns)
+    assert found.split() == ["/etc/apache2/mod_session/passphrases"]
+
+
+@pytest.mark.parametrize("node", ["n1", "n2", "n3"])
+def test_no_journal_has_a_key(node):
+    journal = journey.on(node, "journalctl --no-pager -o cat --all")
+    assert "Invoked" in journal, "modules do write there"
+    assert not [key for key in used() if key in journal]
+
+
+def test_no_file_on_the_controller_has_a_key_but_its_vault():
+    places = [journey.ROOT, Path(tempfile.gettempdir()), Path.home() / ".ansible"]
+    patterns = "\n".join(used()) + "\n"
+    done = subprocess.run(["grep", "-rlaF", "--exclude-dir=venv", "-f", "-", *(str(place) for place in places if place.exists())],
+                          input=patterns, capture_output=True, text=True, check=False)
+    assert {Path(name).name for name in done.stdout.split()} == VAULTS
