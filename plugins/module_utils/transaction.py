@@ -9,13 +9,14 @@ safe to be killed between any two steps:
 * New contents are staged beside their targets and old ones kept there by a hard link, so that neither going live nor
   going back needs disk space: each is one ``rename``.
 * A journal says what is under way. It is written before the first file is staged and marked ``swapping`` before the
-  first one goes live. While it exists the old state can be restored; removing it is the commit.
-* Targets go live in the order given: what is referred to comes before what refers to it, so that a reload at any moment,
-  by anybody, finds a configuration that is whole.
+  first one goes live. Until it is marked ``committed`` the old state can be restored; it is removed last of all.
+* Targets go live in the order given: what is referred to comes before what refers to it, so that a reload at any
+  moment, by anybody, finds a configuration that is whole.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import List, Optional, Protocol, Sequence, Tuple
@@ -143,9 +144,9 @@ class Transaction:
             if target.link:
                 self.door.symlink(target.link, new)
             else:
-                keep = target.mode is None and old is not None
-                mode = old.mode if keep and old else target.mode or 0o644
-                self.door.write(new, target.content or b"", mode, old.owner if keep and old else (0, 0))
+                kept = old if target.mode is None and old is not None and old.kind == "file" else None
+                mode, owner = (kept.mode, kept.owner) if kept else (target.mode or 0o644, (0, 0))
+                self.door.write(new, target.content or b"", mode, owner)
             if old is not None:
                 self.door.hard_link(target.path, _beside(target.path, "old"))
         self._record("swapping", targets, created)
@@ -156,16 +157,24 @@ class Transaction:
             self.door.rename(_beside(target.path, "new"), target.path)
 
     def commit(self) -> None:
-        """The new state is proven: forget the old one."""
+        """The new state is proven: forget the old one.
+
+        :raises OSError: only where the old state is still what :meth:`undo` goes back to.
+        """
         state = self._read()
         self._record("committed", [Target(path) for path, _existed in state.paths], state.created)
-        self._clean(state)
+        # What cannot be removed now is removed by the next run: it finds "committed".
+        with contextlib.suppress(OSError):
+            self._clean(self._read())
 
     def undo(self) -> str:
         """Go back to the state before :meth:`stage`, from wherever this or an earlier run stopped.
 
         :returns: what was found: ``""`` (no journal), ``"staging"`` (nothing had gone live), ``"swapping"`` (files
             were put back, the server may have loaded them) or ``"committed"`` (only cleaning was left to do).
+
+        Needs no disk space. May be killed and called again. A directory for the journal with nothing in it counts as
+        left over: a run may have been killed between making it and writing the journal.
         """
         state = self._read()
         self.door.remove(self.journal + ".new")
@@ -174,9 +183,8 @@ class Transaction:
                 self._put_back(path, existed)
         if state.name:
             self._clean(state)
-        if state.name in ("staging", "swapping"):
-            for path in reversed(state.created):
-                self.door.remove_directory(path)
+        if state.name != "committed":
+            self.door.remove_directory(self.journal.rpartition("/")[0])
         return state.name
 
     def pending(self) -> bool:
@@ -194,6 +202,9 @@ class Transaction:
         for path, _existed in state.paths:
             self.door.remove(_beside(path, "new"))
             self.door.remove(_beside(path, "old"))
+        # The journal goes last: as long as anything is left, it is known.
+        for path in reversed(state.created if state.name != "committed" else []):
+            self.door.remove_directory(path)
         self.door.remove(self.journal)
 
     def _record(self, name: str, targets: Sequence[Target], created: Sequence[str]) -> None:
