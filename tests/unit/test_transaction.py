@@ -120,7 +120,8 @@ class Scene:
         self.journal = self.at("mod_session/.transaction.json")
         self._build(first_time)
         self.directories = [Directory(self.at("mod_session"), 0o700), Directory(self.at("new"), 0o755),
-                            Directory(self.at("new/deep"), 0o750), Directory(self.at("new/deep/er"), 0o711)]
+                            Directory(self.at("new/deep"), 0o750), Directory(self.at("new/deep/er"), 0o711),
+                            Directory(self.at("new/empty"), 0o755)]
         include = self.at("new/deep/er/www.conf")
         self.targets = [
             Target(self.at("mods-enabled/session.load"), link="../mods-available/session.load"),
