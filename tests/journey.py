@@ -52,7 +52,7 @@ class Run:
         for block in blocks:
             if not block.startswith((task + "]", "httpd_fleet")) or task + "]" not in block.splitlines()[0]:
                 continue
-            for match in re.finditer(r"^(?:ok|changed|fatal|\w+): \[([^]]+)\](?:: \w+!)? => (\{.*?^\}|\{.*\})$", block, re.M | re.S):
+            for match in re.finditer(r"^\w+: \[([^]]+)\](?:: \w+!)? => (\{.*?^\}|\{.*\})$", block, re.M | re.S):
                 found[match.group(1)] = json.loads(match.group(2))
         return found
 
@@ -164,7 +164,9 @@ APP = {"name": "app", "path": "/app", "max_age": 3600, "request_header": "X-Sess
        "response_header": "X-Replace-Session"}
 
 
-def get(node: str, path: str, cookie: str = "", host: str = "localhost", headers: dict[str, str] | None = None) -> tuple[Answer, bytes]:
+def get(
+    node: str, path: str, cookie: str = "", host: str = "localhost", headers: dict[str, str] | None = None
+) -> tuple[Answer, bytes]:
     """One GET request to a node, from this machine."""
     connection = http.client.HTTPConnection(addresses()[node], PORT, timeout=10)
     try:
@@ -178,7 +180,9 @@ def get(node: str, path: str, cookie: str = "", host: str = "localhost", headers
         connection.close()
 
 
-def ask(node: str, keys: list[str], position: int = 0, of: Scope | None = None, cookie: str = "", marker: str = "") -> Observation:
+def ask(
+    node: str, keys: list[str], position: int = 0, of: Scope | None = None, cookie: str = "", marker: str = ""
+) -> Observation:
     """What a node answers to a probe sealed under ``keys[position]``, or to a cookie that another node made."""
     of = of or scope()
     marker = marker or secrets.token_hex(MARKER_LENGTH // 2)

@@ -9,12 +9,12 @@ import os
 import secrets
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.cookie import CIPHERS
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import PassphraseError, validate
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.probe import MARKER_LENGTH, seal_probe
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
-from ansible.module_utils.parsing.convert_bool import boolean
 
 MODULE = "httpd_fleet.mod_session.session_apply"
 

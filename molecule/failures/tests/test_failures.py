@@ -49,7 +49,8 @@ def refused(run, *sentences, node="n1"):
 def test_crypto_driver_is_missing():
     journey.on("n1", "cd %s && mkdir away && mv apr_crypto_openssl* away/" % DRIVERS)
     try:
-        refused(deploy("-e", "session_modules_install=false"), "the crypto driver cannot be loaded", "nothing was changed", "AH0184")
+        run = deploy("-e", "session_modules_install=false")
+        refused(run, "the crypto driver cannot be loaded", "nothing was changed", "AH0184")
     finally:
         journey.on("n1", "cd %s && mv away/* . && rmdir away" % DRIVERS)
 
@@ -106,8 +107,8 @@ def test_httpd_is_stopped():
 
 def test_httpd_reloads_but_dies():
     drop_in = "/run/systemd/system/apache2.service.d/dies.conf"
-    journey.on("n1", "mkdir -p /run/systemd/system/apache2.service.d && printf '[Service]\\nExecReload=\\nExecReload=/bin/kill -9 "
-                     "$MAINPID\\n' > {0} && systemctl daemon-reload".format(drop_in))
+    journey.on("n1", "mkdir -p $(dirname {0}) && cat > {0} && systemctl daemon-reload".format(drop_in),
+               stdin="[Service]\nExecReload=\nExecReload=/bin/kill -9 $MAINPID\n")
     try:
         refused(deploy(), "the old state serves again", "the server had died and was started")
     finally:
