@@ -4,8 +4,8 @@
 """Runs on a node: kills the node transaction with SIGKILL before its first step, its second, ... until one run ends by itself.
 
 After each kill httpd is reloaded, as logrotate might: no session of the old state is lost, none goes out in plain text.
-Then the transaction is run again and must end in the new state, with nothing left over. Standard input: {"old": wish, "new": wish, "reset": script};
-standard output: one line of JSON.
+Then the transaction is run again and must end in the new state, with nothing left over.
+Standard input: {"old": wish, "new": wish, "reset": script}; standard output: one line of JSON.
 """
 
 from __future__ import annotations
