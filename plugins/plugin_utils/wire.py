@@ -113,9 +113,7 @@ class Wire:
             raise TimeoutError
         self._waiter = self._loop.create_future()
         add, remove = (
-            (self._loop.add_writer, self._loop.remove_writer)
-            if writing
-            else (self._loop.add_reader, self._loop.remove_reader)
+            (self._loop.add_writer, self._loop.remove_writer) if writing else (self._loop.add_reader, self._loop.remove_reader)
         )
         add(file, self._wake)
         try:
@@ -225,6 +223,17 @@ class Wire:
         data = bytearray()
         received = 0
         while True:
+            end = data.find(b"\r\n\r\n")
+            if end >= 0:
+                status, headers = _parse(data, end)
+                del data[: end + 4]
+                if status >= 200:
+                    break
+                # An interim answer: the real one, whose moment counts, is still to come or is here by now.
+                received = self._now() if data else 0
+                continue
+            if len(data) > MAX_HEADERS:
+                raise WireError("too_large", f"more than {MAX_HEADERS // 1024} KiB of headers")
             piece = await self._receive()
             received = received or self._now()
             data += piece
@@ -232,20 +241,9 @@ class Wire:
                 raise WireError("garbage", f"it begins with {_printable(data)}")
             if not piece:
                 raise WireError("garbage" if data else "closed", "the connection ended" if data else "")
-            end = data.find(b"\r\n\r\n")
-            if end < 0:
-                if len(data) > MAX_HEADERS:
-                    raise WireError("too_large", f"more than {MAX_HEADERS // 1024} KiB of headers")
-                continue
-            status, headers = _parse(data, end)
-            del data[: end + 4]
-            if status >= 200:
-                break
         self._used = True
         large = await self._pass_body(status, headers, data)
-        kept = tuple(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name.lower() in _KEPT
-        )
+        kept = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name.lower() in _KEPT)
         return Reply(Answer(status, kept, sent, received), large)
 
     async def _send(self, request: bytes) -> None:

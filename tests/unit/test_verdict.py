@@ -1,0 +1,304 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From views to findings, in tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins.module_utils import clock
+from plugins.module_utils.clock import SECOND, Interval
+from plugins.module_utils.cookie import CIPHERS, sealed_length
+from plugins.module_utils.evidence import FAULTS, Carried, Fault, Look, PathView, Shot, View, fold
+from plugins.module_utils.findings import KINDS, SEVERITIES
+from plugins.module_utils.probe import Observation, parse_set_cookie
+from plugins.module_utils.question import Key, Question
+from plugins.module_utils.scopes import parse_scopes
+from plugins.module_utils.verdict import BROWSER_LIMIT, EXPIRY_LENGTH, judge, room_for
+
+SCOPES = parse_scopes([{"name": "app", "path": "/app"}])
+KEYS = (Key("9f2c41aa", "primary"), Key("d07b3e55", "secondary"))
+LOOK = Look("session", "/app", "", "Lax", True, True, 3600)
+NODES = ("a", "b", "c", "d")
+
+
+def good(node, **changes):
+    """The view of a node in order."""
+    view = View(
+        node,
+        "app",
+        status=403,
+        sealed="key",
+        encrypts_with=0,
+        accepts=(True, True),
+        look=LOOK,
+        size=143,
+        marked=True,
+        cipher="aes256",
+        offset=Interval(-1000, 1000),
+        offset_by="expiry",
+    )
+    return replace(view, **changes)
+
+
+def silent(node, kind="refused"):
+    return View(node, "app", fault=Fault(kind, "words"), accepts=(None, None))
+
+
+def question(**changes):
+    return replace(Question(NODES, SCOPES, KEYS, clock.limits(3600)), **changes)
+
+
+def codes(verdict):
+    return {(item.node, item.code) for item in verdict.findings}
+
+
+def test_a_fleet_in_order():
+    verdict = judge(question(), [good(node) for node in NODES])
+    assert verdict.findings == () and verdict.status == "healthy" and verdict.passed
+    assert set(verdict.nodes.values()) == {"healthy"}
+    assert [(count.opens, count.encrypts) for count in verdict.keys] == [(4, 4), (4, 0)]
+
+
+GONE = {"sealed": "none", "encrypts_with": None, "accepts": (None, None), "look": None, "cipher": ""}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "severity"),
+    [
+        ({"sealed": "plain", "encrypts_with": None, "accepts": (False, False)}, "plain_text", "fail"),
+        ({"sealed": "empty_key", "encrypts_with": None, "accepts": (False, False)}, "empty_key", "fail"),
+        ({"sealed": "unlisted_key", "encrypts_with": None, "accepts": (None, None)}, "wrong_key", "fail"),
+        ({"sealed": "garbage", "encrypts_with": None, "accepts": (None, None)}, "bad_cookie", "fail"),
+        ({"encrypts_with": 1}, "wrong_order", "fail"),
+        ({"encrypts_with": 1, "accepts": (False, True)}, "stale_ring", "fail"),
+        ({"accepts": (True, False)}, "key_missing", "fail"),
+        ({"accepts": (True, None)}, "key_unknown", "unknown"),
+        ({"cipher": "aes128", "accepts": (False, False)}, "wrong_cipher", "fail"),
+        ({"changing": True}, "changing", "unknown"),
+        ({"look": replace(LOOK, secure=False)}, "cookie_secure", "fail"),
+        ({"look": replace(LOOK, http_only=False)}, "cookie_http_only", "fail"),
+        ({"look": replace(LOOK, same_site="")}, "cookie_same_site", "fail"),
+        ({"look": replace(LOOK, path="/")}, "cookie_path", "fail"),
+        ({"look": replace(LOOK, domain="example.com")}, "cookie_domain", "fail"),
+        ({"look": replace(LOOK, max_age=60)}, "cookie_max_age", "fail"),
+        ({"look": replace(LOOK, max_age=None)}, "cookie_max_age", "fail"),
+        ({**GONE, "marked": False}, "sessions_off", "fail"),
+        (GONE, "max_age_zero", "fail"),
+        ({**GONE, "other_names": ("sid",)}, "cookie_name", "fail"),
+        ({"status": 404}, "probe_missing", "warn"),
+        ({"status": 302, "redirect": "https://x/"}, "redirected", "warn"),
+        ({"status": 503}, "server_error", "fail"),
+        ({**GONE, "status": 503}, "server_error", "fail"),
+        ({"large": True}, "large_answer", "warn"),
+        ({"fault": Fault("reset", "cut off in the middle")}, "reset", "fail"),
+        ({"paths": (PathView("/app/x", 200, "none", None, None),)}, "path_cut_off", "fail"),
+        ({"paths": (PathView("/app/x", 200, "plain", None, False),)}, "path_cut_off", "fail"),
+        ({"paths": (PathView("/app/x", 200, "unlisted_key", None, None),)}, "path_cut_off", "fail"),
+        ({"paths": (PathView("/app/x", 200, "key", 1, True),)}, "path_cut_off", "fail"),
+        ({"paths": (PathView("/app/x", 200, "key", 0, False),)}, "path_cut_off", "fail"),
+        ({"carried": (Carried("a", False),)}, "carry_lost", "fail"),
+        ({"carried": (Carried("a", None),)}, "carry_unknown", "unknown"),
+        ({"offset": Interval(6 * SECOND, 6 * SECOND)}, "clock_drift", "fail"),
+        ({"offset": Interval(-6 * SECOND, -6 * SECOND)}, "clock_drift", "fail"),
+        ({"offset": Interval(2 * SECOND, 2 * SECOND)}, "clock_warn", "warn"),
+        ({"offset": Interval(0, 9 * SECOND)}, "clock_unknown", "unknown"),
+    ],
+)
+def test_one_fault_and_nothing_else(changes, code, severity):
+    verdict = judge(question(), [*(good(node) for node in NODES[:3]), good("d", **changes)])
+    assert [(item.node, item.code, item.severity) for item in verdict.findings] == [("d", code, severity)]
+    passes = severity == "warn"
+    assert verdict.passed is passes
+    assert verdict.nodes["d"] == {"fail": "failed", "unknown": "unknown", "warn": "warned"}[severity]
+    assert {verdict.nodes[node] for node in NODES[:3]} == {"healthy"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"offset": Interval(-SECOND // 2, SECOND // 2), "offset_by": "date"},
+        {"offset": Interval(800000, 800000)},
+        {"look": replace(LOOK, name="session")},
+        {"paths": (PathView("/app/x", 200, "key", 0, True),)},
+        {"carried": (Carried("a", True),)},
+        {"carried": (Carried("gone", False),)},  # of a node that was not asked itself
+    ],
+)
+def test_no_false_alarm(changes):
+    verdict = judge(question(), [*(good(node) for node in NODES[:3]), good("d", **changes)])
+    assert verdict.findings == ()
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_every_kind_of_silence_is_a_failure_of_its_own(kind):
+    verdict = judge(question(), [*(good(node) for node in NODES[:3]), silent("d", kind)])
+    assert codes(verdict) == {("d", kind)}
+    assert verdict.status == "failed"
+    assert verdict.keys[0].opens == 3 and verdict.keys[0].missing == ("d",)
+    assert verdict.clocks.verdict == clock.UNKNOWN and verdict.clocks.unread == 1
+
+
+def test_a_node_that_was_not_asked_counts():
+    verdict = judge(question(), [good(node) for node in NODES[:2]])
+    assert codes(verdict) == {("c", "not_asked"), ("d", "not_asked")}
+    assert verdict.keys[0].opens == 2 and verdict.keys[0].missing == ("c", "d")
+
+
+def test_a_view_of_a_stranger_is_not_looked_at():
+    assert judge(question(), [good(node) for node in (*NODES, "stranger")]).keys[0].opens == 4
+
+
+def test_an_absent_node_may_be_silent():
+    asked = question(absent=frozenset("d"))
+    verdict = judge(asked, [*(good(node) for node in NODES[:3]), silent("d")])
+    assert codes(verdict) == {("d", "absent")} and verdict.passed and verdict.nodes["d"] == "absent"
+    assert verdict.keys[0].opens == 3 and verdict.keys[0].missing == ()
+    assert verdict.clocks.verdict == clock.OK
+
+
+def test_an_absent_node_that_returns_stale_is_named():
+    asked = question(absent=frozenset("d"))
+    stale = good("d", encrypts_with=1, accepts=(False, True))
+    verdict = judge(asked, [*(good(node) for node in NODES[:3]), stale])
+    assert codes(verdict) == {("d", "stale_ring")} and verdict.keys[0].missing == ("d",)
+
+
+def test_a_key_that_a_node_refuses_explains_a_lost_session():
+    views = [*(good(node) for node in NODES[:3]), good("d", accepts=(False, True), carried=(Carried("a", False),))]
+    assert codes(judge(question(), views)) == {("d", "key_missing")}
+
+
+def test_a_revoked_key():
+    keys = (*KEYS, Key("0badcafe", "revoked"))
+    refuses, takes = (True, True, False), (True, True, True)
+    views = [*(good(node, accepts=refuses) for node in NODES[:3]), good("d", accepts=takes)]
+    assert codes(judge(question(keys=keys), views)) == {("d", "revoked_key")}
+    views = [*(good(node, accepts=refuses) for node in NODES[:3]), good("d", accepts=takes, encrypts_with=2)]
+    assert ("d", "revoked_key") in codes(judge(question(keys=keys), views))
+
+
+def test_a_weak_key_and_a_set_clock_are_said_of_the_fleet():
+    asked = question(keys=(replace(KEYS[0], weak=True), KEYS[1]), clock_set=3 * SECOND)
+    verdict = judge(asked, [good(node) for node in NODES])
+    assert codes(verdict) == {("", "weak_key"), ("", "controller_clock")} and verdict.status == "warned"
+
+
+@pytest.mark.parametrize(("payload", "found"), [(0, set()), (2999, set()), (3000, {("", "cookie_size")})])
+def test_a_payload_that_has_to_fit(payload, found):
+    assert codes(judge(question(payload=payload), [good(node) for node in NODES])) == found
+
+
+@pytest.mark.parametrize("cipher", CIPHERS)
+@pytest.mark.parametrize("name_length", [1, 7, 64])
+def test_room_is_all_that_fits(cipher, name_length):
+    room = room_for(name_length, cipher)
+    assert name_length + sealed_length(room + EXPIRY_LENGTH, cipher) <= BROWSER_LIMIT
+    assert name_length + sealed_length(room + 1 + EXPIRY_LENGTH, cipher) > BROWSER_LIMIT
+
+
+def test_two_clocks_that_differ_are_both_named():
+    views = [good("a"), good("b", offset=Interval(9 * SECOND, 9 * SECOND))]
+    verdict = judge(question(nodes=("a", "b")), views)
+    assert codes(verdict) == {("a", "clock_drift"), ("b", "clock_drift")}
+
+
+def test_a_fault_in_all_scopes_is_said_once():
+    scopes = parse_scopes([{"name": "app", "path": "/app"}, {"name": "shop", "path": "/shop", "cookie_name": "s"}])
+    views = [replace(silent("a"), scope=name) for name in ("app", "shop")]
+    verdict = judge(question(nodes=("a",), scopes=scopes), views)
+    assert [(item.code, item.scope) for item in verdict.findings] == [("refused", "")]
+
+
+def test_a_key_counts_where_all_scopes_have_it():
+    scopes = parse_scopes([{"name": "app", "path": "/app"}, {"name": "shop", "path": "/shop"}])
+    views = [good("a"), replace(good("a"), scope="shop", accepts=(True, False), look=replace(LOOK, path="/shop"))]
+    counts = judge(question(nodes=("a",), scopes=scopes), views).keys
+    assert [(count.scope, count.index, count.opens) for count in counts] == [
+        ("", 0, 1), ("app", 0, 1), ("shop", 0, 1), ("", 1, 0), ("app", 1, 1), ("shop", 1, 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lived", "found"), [(True, set()), (None, set()), (False, {("d", "store_lost")})])
+def test_sessions_in_a_database(lived, found):
+    views = [good(node, encrypts_with=None, accepts=(None, None), cipher="") for node in NODES]
+    views[3] = replace(views[3], carried=(Carried("a", lived),))
+    verdict = judge(question(sql=frozenset(["app"])), views)
+    assert codes(verdict) == found and verdict.rooms == ()
+
+
+def test_the_gravest_come_first():
+    views = [good("a", status=404), good("b", accepts=(True, None)), good("c", encrypts_with=1), silent("d")]
+    order = [SEVERITIES.index(item.severity) for item in judge(question(), views).findings]
+    assert order == sorted(order)
+
+
+VIEWS = st.builds(
+    View,
+    node=st.sampled_from(NODES),
+    scope=st.just("app"),
+    fault=st.one_of(st.none(), st.builds(Fault, st.sampled_from(FAULTS))),
+    status=st.sampled_from([0, 200, 302, 403, 404, 500]),
+    fallback=st.booleans(),
+    sealed=st.sampled_from(["key", "plain", "empty_key", "unlisted_key", "garbage", "none"]),
+    encrypts_with=st.sampled_from([None, 0, 1]),
+    changing=st.booleans(),
+    accepts=st.tuples(*[st.sampled_from([None, True, False])] * 2),
+    look=st.one_of(st.none(), st.just(LOOK), st.just(replace(LOOK, secure=False))),
+    marked=st.booleans(),
+    cipher=st.sampled_from(["", "aes256", "aes128"]),
+    offset=st.one_of(st.none(), st.just(Interval(0, 10)), st.just(Interval(0, 10**8))),
+    carried=st.lists(st.builds(Carried, st.sampled_from(NODES), st.sampled_from([None, True, False])), max_size=2).map(tuple),
+)
+
+
+@given(st.lists(VIEWS, max_size=4, unique_by=lambda view: view.node))
+def test_a_fleet_passes_only_if_every_node_is_known_to_be_right(views):
+    verdict = judge(question(), views)
+    if verdict.passed:
+        by_node = {view.node: view for view in views}
+        for node in NODES:
+            view = by_node[node]
+            assert view.fault is None and view.sealed == "key" and view.encrypts_with == 0 and not view.changing
+            assert view.accepts == (True, True) and view.look in (LOOK, None) and view.offset is not None
+        assert verdict.keys[0].opens == verdict.keys[0].encrypts == len(NODES)
+    for item in verdict.findings:
+        assert item.code in KINDS and item.seen and item.remedy
+
+
+# Folding
+
+
+def shot(purpose, key, sealed="key", encrypts=0, accepted=True, status=403, **more):
+    cookie = None if sealed == "none" else parse_set_cookie("session=x;Max-Age=3600;path=/app;HttpOnly;SameSite=lax")
+    return Shot(purpose, "/app/p", key, Observation(status, cookie, sealed, encrypts, accepted, 3600, None), **more)
+
+
+def test_fold():
+    view = fold("a", "app", 2, [shot("key", 0), shot("key", 1, accepted=False), shot("carry", None, source="b")])
+    assert view.accepts == (True, False) and view.encrypts_with == 0 and not view.fallback and not view.changing
+    assert view.look == Look("session", "/app", "", "Lax", True, False, 3600)
+    assert view.carried == (Carried("b", True),)
+
+
+def test_fold_takes_the_worst():
+    view = fold("a", "app", 2, [shot("key", 0), shot("key", 1, sealed="plain", encrypts=None, accepted=False)])
+    assert view.sealed == "plain"
+
+
+def test_fold_notices_changing_keys():
+    assert fold("a", "app", 2, [shot("key", 0), shot("key", 1, encrypts=1)]).changing
+
+
+def test_an_unanswered_key_elsewhere_was_refused_if_another_came_back():
+    missing = [shot("key", key, "none", None, None, 404) for key in (0, 1)]
+    none = shot("fallback", 1, "none", None, None, 200)
+    view = fold("a", "app", 2, [*missing, shot("fallback", 0, status=200), none])
+    assert view.fallback and view.accepts == (True, False) and view.status == 404
+    view = fold("a", "app", 2, [*missing, shot("fallback", 0, "none", None, None, 200), none])
+    assert view.accepts == (None, None)
