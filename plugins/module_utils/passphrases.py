@@ -26,6 +26,11 @@ GENERATED_BYTES = 32
 """Random bytes in a passphrase that we make ourselves: 256 bits."""
 
 _SAFE = re.compile(r"[A-Za-z0-9_-]+\Z")
+_BLANKS = " \t\n\r\v\f"  # httpd's; str.isspace() knows more
+_COMMON_PAIRS = frozenset(
+    "th he in er an re nd at on nt ha es st en ed to it ou ea hi is or ti as te et ng of al de se le sa si ar ve ra ld "
+    "ur me my ro ch ll ss pa wo rd ke ey co".split())
+"""Pairs of letters that words are full of: about every second pair of a text, one in twenty of random letters."""
 
 
 class PassphraseError(ValueError):
@@ -107,6 +112,8 @@ def _readable_by_httpd(item: object, position: int) -> str:
         problem = "starts with 'exec:': httpd would run it as a program"
     elif any(ord(char) < 32 or ord(char) == 127 for char in item):
         problem = "holds a control character, such as a line break or a carriage return (a file with Windows line ends?)"
+    elif any(0xD800 <= ord(char) <= 0xDFFF for char in item):
+        problem = "is no valid UTF-8 text"
     elif len(item) > MAX_LENGTH:
         problem = "has more than %d characters" % MAX_LENGTH
     if problem:
@@ -148,12 +155,16 @@ def parse_file(text: str) -> List[str]:
     """The passphrases that httpd reads from a passphrase file, in order.
 
     Follows ``set_crypto_passphrase_file`` of mod_session_crypto: words are split at blanks, quotes group, a word that
-    starts with ``#`` ends the line. ``exec:`` words are returned as they stand, not run.
+    starts with ``#`` or is empty ends the line, a backslash at the end of a line joins the next one to it. ``exec:``
+    words are returned as they stand, not run.
     """
     found: List[str] = []
+    joined = ""
+    while joined != text:  # what is joined may end with another backslash
+        joined, text = text, re.sub(r"\\\r?\n", "", text)
     for line in text.split("\n"):
-        for word in _words(line.strip()):
-            if word.startswith("#"):
+        for word in _words(line.strip(_BLANKS)):
+            if not word or word.startswith("#"):
                 break
             found.append(word)
     return found
@@ -163,13 +174,13 @@ def _words(line: str) -> List[str]:
     words: List[str] = []
     index = 0
     while index < len(line):
-        if line[index].isspace():
+        if line[index] in _BLANKS:
             index += 1
             continue
         quote = line[index] if line[index] in "\"'" else ""
         index += 1 if quote else 0
         word = ""
-        while index < len(line) and (line[index] != quote if quote else not line[index].isspace()):
+        while index < len(line) and (line[index] != quote if quote else line[index] not in _BLANKS):
             if line[index] == "\\" and index + 1 < len(line) and line[index + 1] in ("\\", quote):
                 index += 1
             word += line[index]
@@ -182,14 +193,24 @@ def _words(line: str) -> List[str]:
 def fingerprint(key: str) -> str:
     """A short public name for a key: 8 hex digits of a hash, or ``hidden`` for a key that a person may have chosen.
 
-    The hash of a guessable key would let a reader of a log confirm a guess, so only a key that looks random gets one:
-    long enough, and changing between lower case, upper case and digits as often as random text does.
+    The hash of a guessable key would let a reader of a log confirm a guess, so only a key that looks random gets one.
+    When in doubt the key is hidden: so are one in a thousand of 32 random bytes in base64, and one in thirty in hex.
     """
-    if is_weak(key) or _changes_of_class(key) * 3 < len(key):
+    if is_weak(key) or not _looks_random(key):
         return "hidden"
     return hashlib.sha256(b"httpd_fleet.mod_session key name\0" + key.encode("utf-8")).hexdigest()[:8]
 
 
-def _changes_of_class(key: str) -> int:
-    classes = ["d" if c.isdigit() else "u" if c.isupper() else "l" if c.islower() else "s" for c in key]
-    return sum(1 for left, right in zip(classes, classes[1:]) if left != right)
+def _looks_random(key: str) -> bool:
+    """Whether the key has no marks of a person: few changes between kinds of characters, words (also with digits for
+    letters), sequences (also interleaved), repetitions."""
+    lowered = key.lower()
+    kinds = ["d" if c.isdigit() else "u" if c.isupper() else "l" if c.islower() else "s" for c in key]
+    changes = sum(left != right for left, right in zip(kinds, kinds[1:]))
+    letters = lowered.translate(str.maketrans("013457", "oieast"))
+    in_words = sum(left + right in _COMMON_PAIRS for left, right in zip(letters, letters[1:]))
+    in_sequence = max(sum(abs(ord(left) - ord(right)) <= 1 for left, right in zip(lowered, lowered[step:]))
+                      for step in (1, 2))
+    pieces = [lowered[start:start + 5] for start in range(len(lowered) - 4)]
+    return (changes * 3 >= len(key) and in_words * 4 < len(key) and in_sequence * 2 < len(key)
+            and len(set(pieces)) == len(pieces))
