@@ -45,6 +45,7 @@ MODULE = "httpd_fleet.mod_session.session_check"
 ASKED, CARRIED = "session_check_asked", "session_check_carried"
 """Names that the results of the steps ask and carry are registered under."""
 
+CLOCK_CODES = ("clock_drift", "clock_unknown")
 CLOCK_SAMPLES = 5
 MOST_FINDINGS = 100
 MOST_NAMES = 100
@@ -76,9 +77,7 @@ class ActionModule(ActionBase):
                 return self._carry()
             return self._whole()
         except ImportError as error:
-            raise AnsibleActionFail(
-                "the controller needs the Python library cryptography: pip install cryptography"
-            ) from error
+            raise AnsibleActionFail("the controller needs the Python library cryptography: pip install cryptography") from error
 
     # Options
 
@@ -174,9 +173,7 @@ class ActionModule(ActionBase):
         try:
             ports = {str(scope): int(number) for scope, number in port.items()}
         except (TypeError, ValueError):
-            raise AnsibleActionFail(
-                f"{name}: session_check_port is a port, or a dictionary of ports by scope"
-            ) from None
+            raise AnsibleActionFail(f"{name}: session_check_port is a port, or a dictionary of ports by scope") from None
         return Node(name, str(address), ports)
 
     def _host_variables(self, name):
@@ -246,7 +243,7 @@ class ActionModule(ActionBase):
         else:
             views = prober.run(nodes)
         verdict = judge(self._question(names, prober), views)
-        unclear = {item.node for item in verdict.findings if item.code == "clock_unknown"}
+        unclear = {item.node for item in verdict.findings if item.code in CLOCK_CODES and item.severity == "unknown"}
         if unclear and self._options["step"] == "all":
             views = prober.closer_look([node for node in nodes if node.name in unclear])
             verdict = judge(self._question(names, prober), views)

@@ -186,13 +186,15 @@ def _clock_findings(question: Question, clocks: Clocks) -> list[Finding]:
     elif clocks.verdict == clock.UNKNOWN and clocks.spread.high > fail:
         unclear = [node for node, distance in away.items() if distance.high > fail] or _outermost(clocks.offsets)
     found = []
-    for code, nodes, limit in (
-        ("clock_drift", drifted, fail),
-        ("clock_warn", [node for node in differing if node not in drifted], warn),
-        ("clock_unknown", unclear, fail),
+    for code, nodes, limit, severity in (
+        ("clock_drift", drifted, fail, FAIL),
+        # Certainly off, and perhaps over the limit, perhaps just at it.
+        ("clock_drift", [node for node in unclear if away[node].low > warn], fail, UNKNOWN),
+        ("clock_unknown", [node for node in unclear if away[node].low <= warn], fail, UNKNOWN),
+        ("clock_warn", [node for node in differing if node not in {*drifted, *unclear}], warn, WARN),
     ):
         expected = f"within {seconds(limit)} of each other"
-        found += [finding(code, node, "", _clock_seen(clocks, node), expected) for node in nodes]
+        found += [finding(code, node, "", _clock_seen(clocks, node), expected, severity) for node in nodes]
     return found
 
 
@@ -237,7 +239,5 @@ def _fleet_findings(question: Question, rooms: Sequence[Room]) -> list[Finding]:
         if key.weak and key.state != "revoked":
             found.append(finding("weak_key", "", "", f"{question.name(index)} is weak", "256 random bits"))
     if question.clock_set:
-        found.append(
-            finding("controller_clock", "", "", f"it jumped by {signed(question.clock_set)}", "a steady clock")
-        )
+        found.append(finding("controller_clock", "", "", f"it jumped by {signed(question.clock_set)}", "a steady clock"))
     return found

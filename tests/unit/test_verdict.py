@@ -108,6 +108,7 @@ GONE = {"sealed": "none", "encrypts_with": None, "accepts": (None, None), "look"
         ({"offset": Interval(-6 * SECOND, -6 * SECOND)}, "clock_drift", "fail"),
         ({"offset": Interval(2 * SECOND, 2 * SECOND)}, "clock_warn", "warn"),
         ({"offset": Interval(0, 9 * SECOND)}, "clock_unknown", "unknown"),
+        ({"offset": Interval(5 * SECOND - 2000, 5 * SECOND + 2000)}, "clock_drift", "unknown"),
     ],
 )
 def test_one_fault_and_nothing_else(changes, code, severity):
