@@ -18,6 +18,9 @@ HEADER = "# Managed by the Ansible collection httpd_fleet.mod_session; changes b
 UPDATE_INTERVAL_SINCE = (2, 4, 41)
 """First httpd with SessionExpiryUpdateInterval."""
 
+_LINE = re.compile(r"(?:[^\n]*\\\r?\n)*[^\n]*(?:\n|\Z)")
+"""A line with its end, together with those that continue it."""
+
 
 def modules_for(scopes: Sequence[Scope]) -> Tuple[str, ...]:
     """Names of the httpd modules that these scopes need, in the order they are loaded."""
@@ -28,13 +31,14 @@ def modules_for(scopes: Sequence[Scope]) -> Tuple[str, ...]:
 
 
 def render(scopes: Sequence[Scope], key_file: str, version: Tuple[int, ...]) -> str:
-    """One configuration file with these scopes, in their order.
+    """One configuration file with these scopes, wide paths before narrow ones: the last section that fits a URL wins.
 
     :param scopes: scopes of the whole server, or of one virtual host.
     :param key_file: absolute name of the passphrase file.
     :param version: httpd's version, such as ``(2, 4, 62)``: what it does not know is left out.
     """
-    return HEADER + "".join("\n" + _section(scope, key_file, version) for scope in scopes)
+    return HEADER + "".join("\n" + _section(scope, key_file, version)
+                            for scope in sorted(scopes, key=lambda scope: len(scope.path)))
 
 
 def _section(scope: Scope, key_file: str, version: Tuple[int, ...]) -> str:
@@ -50,8 +54,9 @@ def _section(scope: Scope, key_file: str, version: Tuple[int, ...]) -> str:
     if interval:
         lines.append("SessionExpiryUpdateInterval %d" % scope.update_interval)
     lines += ['SessionExclude "%s"' % prefix for prefix in scope.exclude]
+    # Off as well: a section around this one may have it on, and would hand this scope's sessions on too.
+    lines.append("SessionEnv %s" % ("On" if scope.request_header else "Off"))
     if scope.request_header:
-        lines.append("SessionEnv On")
         lines += ['RequestHeader unset "%s"' % name for name in _spellings(scope.request_header)]
         lines.append('RequestHeader set "%s" "%%{HTTP_SESSION}e" env=HTTP_SESSION' % scope.request_header)
     if scope.response_header:
@@ -99,7 +104,8 @@ def include_line(include_file: str) -> str:
 def with_include(text: str, virtual_host: str, include_file: str) -> str:
     """An operator's virtual host file with one ``Include`` at the end of each block of that host; no other change.
 
-    A block is the host's if its ServerName or one of its ServerAlias names it (with or without a port).
+    A block is the host's if its ServerName or one of its ServerAlias names it (with or without a port); a wildcard that
+    fits it does not: such a block serves other hosts as well.
 
     :raises LookupError: no block of that name, or a block that is not closed.
     """
@@ -111,14 +117,19 @@ def without_include(text: str, virtual_host: str, include_file: str) -> str:
     return _edit_blocks(text, virtual_host, include_file, wanted=False)
 
 
+def _joined(line: str) -> str:
+    """A line as httpd sees it: what a backslash at the end continues is one."""
+    return re.sub(r"\\\r?\n", "", line).strip()
+
+
 def _edit_blocks(text: str, virtual_host: str, include_file: str, wanted: bool) -> str:
     out: List[str] = []
     block: List[str] = []
     inside = False
     blocks = 0
-    for line in text.splitlines(keepends=True):
-        lowered = line.strip().lower()
-        if not inside and lowered.startswith("<virtualhost"):
+    for line in filter(None, _LINE.findall(text)):
+        lowered = _joined(line).lower()
+        if not inside and re.match(r"<virtualhost(\s|>|\Z)", lowered):
             inside, block = True, [line]
         elif inside and lowered.startswith("</virtualhost"):
             ours = virtual_host.lower() in _host_names(block)
@@ -126,7 +137,9 @@ def _edit_blocks(text: str, virtual_host: str, include_file: str, wanted: bool) 
                 blocks += 1
                 block = [row for row in block if not _is_include(row, include_file)]
                 if wanted:
-                    block.append("%s    %s\n" % (line[: len(line) - len(line.lstrip())], include_line(include_file)))
+                    end = "\r\n" if block[0].endswith("\r\n") else "\n"
+                    indent = line[: len(line) - len(line.lstrip())]
+                    block.append("%s    %s%s" % (indent, include_line(include_file), end))
             out += [*block, line]
             inside = False
         elif inside:
@@ -143,12 +156,12 @@ def _edit_blocks(text: str, virtual_host: str, include_file: str, wanted: bool) 
 def _host_names(block: Sequence[str]) -> List[str]:
     names: List[str] = []
     for line in block:
-        words = line.split()
+        words = re.sub("[\"']", " ", _joined(line)).split()
         if words and words[0].lower() in ("servername", "serveralias"):
             names += [word.lower().split("://")[-1].rsplit(":", 1)[0] for word in words[1:]]
     return names
 
 
 def _is_include(line: str, include_file: str) -> bool:
-    words = line.replace('"', " ").split()
+    words = re.sub("[\"']", " ", _joined(line)).split()
     return len(words) == 2 and words[0].lower() in ("include", "includeoptional") and words[1] == include_file

@@ -19,7 +19,9 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z")
-_PATH = re.compile(r"/[A-Za-z0-9/_.~@:+%-]*\Z")
+# httpd compares decoded paths: "%20" would stand for itself there. Browsers compare a cookie's path as it is sent.
+_PATH = re.compile(r"/[A-Za-z0-9/_.~@:+-]*\Z")
+_COOKIE_PATH = re.compile(r"/[A-Za-z0-9/_.~@:+%-]*\Z")
 _FILE = re.compile(r"/[A-Za-z0-9/_.@+-]+\Z")
 
 
@@ -115,9 +117,9 @@ def _parse(item: object, position: int) -> Scope:
         known = ", ".join(field.name for field in fields(Scope))
         raise ScopeError("unknown option %s; known are %s" % (", ".join(unknown), known), name)
     read = _Reader(name, item)
-    path = read.text("path", None, _PATH, "a URL path that starts with / and has no blanks or wildcards")
-    if "//" in path or "/../" in path + "/" or (len(path) > 1 and path.endswith("/")):
-        raise ScopeError("expected a path without '//', '..' or a slash at its end, found %r" % path, name, "path")
+    path = read.text("path", None, _PATH, "a URL path that starts with / and has no blanks, wildcards or %")
+    if "//" in path or re.search(r"/\.\.?(/|\Z)", path) or (len(path) > 1 and path.endswith("/")):
+        raise ScopeError("expected a path without '//', '.', '..' or a slash at its end, found %r" % path, name, "path")
     scheme = read.choice("scheme", "http", tuple(DEFAULT_PORTS))
     max_age = read.number("max_age", 3600, 1, 10 * 365 * 86400)
     secure, http_only = read.flag("secure", True), read.flag("http_only", True)
@@ -139,7 +141,7 @@ def _parse(item: object, position: int) -> Scope:
         scheme=scheme,
         port=read.number("port", DEFAULT_PORTS[scheme], 1, 65535),
         cookie_name=read.text("cookie_name", "session", _COOKIE_NAME, "1 to 64 characters of A-Z a-z 0-9 _ . -"),
-        cookie_path=read.text("cookie_path", path, _PATH, "a URL path that starts with /"),
+        cookie_path=read.text("cookie_path", path, _COOKIE_PATH, "a URL path that starts with /"),
         cookie_domain=read.text("cookie_domain", "", _HOST, "a domain name, without a leading dot").lower(),
         same_site=same_site,
         http_only=http_only,
@@ -167,7 +169,7 @@ def _fits_together(scope: Scope) -> None:
         raise ScopeError(
             "a browser would not send a cookie of path %s to %s" % (scope.cookie_path, scope.path),
             scope.name, "cookie_path")
-    if scope.cookie_domain and scope.virtual_host and not ("." + scope.virtual_host).endswith("." + scope.cookie_domain):
+    if scope.cookie_domain and scope.virtual_host and not _reaches(scope.cookie_domain, scope.virtual_host):
         raise ScopeError(
             "a browser drops a cookie for %s that comes from %s" % (scope.cookie_domain, scope.virtual_host),
             scope.name, "cookie_domain")
@@ -192,6 +194,8 @@ def _no_conflicts(scopes: Sequence[Scope]) -> None:
                 raise ScopeError("the name is used twice", one.name, "name")
             if (one.virtual_host, one.path) == (other.virtual_host, other.path):
                 raise ScopeError("scope %s has the same path and virtual host" % other.name, one.name, "path")
+            _no_inherited_exclusion(one, other)
+            _no_inherited_exclusion(other, one)
             if not _meet(one, other) or one.cookie_name != other.cookie_name:
                 continue
             for option in ("cookie_path", "cookie_domain", "cipher"):
@@ -202,12 +206,27 @@ def _no_conflicts(scopes: Sequence[Scope]) -> None:
                         one.name, option)
 
 
+def _no_inherited_exclusion(wide: Scope, narrow: Scope) -> None:
+    """Excluded prefixes of a wider section of httpd hold in the narrower ones inside it as well."""
+    if wide.virtual_host not in ("", narrow.virtual_host) or not _below(narrow.path, wide.path):
+        return
+    for prefix in wide.exclude:
+        if narrow.probe_path.startswith(prefix):
+            raise ScopeError("%s would turn sessions off in scope %s too. That scope has its own sessions anyway: leave "
+                             "the prefix out" % (prefix, narrow.name), wide.name, "exclude")
+
+
 def _meet(one: Scope, other: Scope) -> bool:
     """Whether one browser may send cookies of both scopes in one request."""
-    hosts = not one.virtual_host or not other.virtual_host or one.virtual_host == other.virtual_host
-    domains = bool(one.cookie_domain) and one.cookie_domain == other.cookie_domain
+    hosts = (not one.virtual_host or not other.virtual_host or one.virtual_host == other.virtual_host
+             or _reaches(one.cookie_domain, other.virtual_host) or _reaches(other.cookie_domain, one.virtual_host))
     paths = _below(one.cookie_path, other.cookie_path) or _below(other.cookie_path, one.cookie_path)
-    return (hosts or domains) and paths
+    return hosts and paths
+
+
+def _reaches(domain: str, host: str) -> bool:
+    """Whether a browser sends a cookie of this domain to that host (RFC 6265, section 5.1.3)."""
+    return bool(domain) and ("." + host).endswith("." + domain)
 
 
 def _below(path: str, parent: str) -> bool:

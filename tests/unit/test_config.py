@@ -1,0 +1,240 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plugins.module_utils.config import HEADER, include_line, modules_for, render, with_include, without_include
+from plugins.module_utils.scopes import Scope, parse_scopes
+
+KEYS = "/etc/httpd/mod_session/passphrases"
+NOW = (2, 4, 62)
+FILE = "/etc/apache2/mod_session.d/www.example.com.conf"
+HOST = "www.example.com"
+
+
+def scope(**options: Any) -> Scope:
+    return parse_scopes([{"name": "app", "path": "/app", **options}])[0]
+
+
+def lines(version: tuple[int, ...] = NOW, **options: Any) -> list[str]:
+    return [line.strip() for line in render([scope(**options)], KEYS, version).splitlines()]
+
+
+def test_the_whole_file() -> None:
+    assert render([scope()], KEYS, NOW) == HEADER + '''
+# app
+<Location "/app">
+    Session On
+    SessionCookieName session Path=/app;HttpOnly;Secure;SameSite=Lax
+    SessionCookieRemove On
+    SessionCryptoCipher aes256
+    SessionCryptoPassphraseFile "/etc/httpd/mod_session/passphrases"
+    SessionMaxAge 3600
+    SessionExpiryUpdateInterval 300
+    SessionEnv Off
+    <If "%{REQUEST_URI} == '/app/.mod-session-probe'">
+        Require all denied
+        SessionExpiryUpdateInterval 0
+    </If>
+</Location>
+'''
+
+
+def test_no_scopes_make_an_empty_file_with_its_header() -> None:
+    assert render([], KEYS, NOW) == HEADER
+    assert HEADER.startswith("# ") and HEADER.endswith("\n") and HEADER.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"path": "/"}, '<Location "/">'),
+        ({"path": "/"}, "<If \"%{REQUEST_URI} == '/.mod-session-probe'\">"),
+        ({"cookie_domain": "example.com", "same_site": "Strict", "cookie_path": "/", "cookie_name": "id"},
+         "SessionCookieName id Path=/;Domain=example.com;HttpOnly;Secure;SameSite=Strict"),
+        ({"same_site": "", "secure": False, "http_only": False, "allow_insecure": True},
+         "SessionCookieName session Path=/app"),
+        ({"hide_cookie": False}, "SessionCookieRemove Off"),
+        ({"cipher": "aes128"}, "SessionCryptoCipher aes128"),
+        ({"max_age": 60}, "SessionMaxAge 60"),
+        ({"max_age": 60}, "SessionExpiryUpdateInterval 6"),
+        ({"update_interval": 0}, "SessionExpiryUpdateInterval 0"),
+        ({"exclude": ["/app/a", "/app/b"]}, 'SessionExclude "/app/a"'),
+        ({"exclude": ["/app/a", "/app/b"]}, 'SessionExclude "/app/b"'),
+        ({"response_header": "X-Replace"}, "SessionHeader X-Replace"),
+        ({"log_level": "debug"}, "LogLevel session:debug session_cookie:debug session_crypto:debug"),
+        ({"directives": ["SetEnv a b", 'Header set X "y"']}, "SetEnv a b"),
+        ({"directives": ["SetEnv a b", 'Header set X "y"']}, 'Header set X "y"'),
+    ],
+)
+def test_an_option_becomes_a_directive(options: dict[str, Any], line: str) -> None:
+    assert line in lines(**options)
+
+
+@pytest.mark.parametrize("directive", ["SessionHeader", "SessionExclude", "LogLevel", "RequestHeader", "SessionEnv On"])
+def test_what_is_not_wanted_is_not_there(directive: str) -> None:
+    assert directive not in "\n".join(lines())
+
+
+@pytest.mark.parametrize(("version", "there"), [((2, 4, 40), False), ((2, 4, 41), True), ((2, 4), False), ((2, 5), True)])
+def test_an_old_httpd_gets_no_directive_that_it_does_not_know(version: tuple[int, ...], there: bool) -> None:
+    text = "\n".join(lines(version))
+    assert (text.count("SessionExpiryUpdateInterval") == 2) is there
+    assert ("SessionExpiryUpdateInterval" in text) is there
+    assert "Require all denied" in text
+
+
+def test_a_client_cannot_speak_in_the_name_of_the_session() -> None:
+    found = lines(request_header="X-My_Session")
+    start = found.index("SessionEnv On")
+    assert sorted(found[start + 1:start + 5]) == [
+        'RequestHeader unset "%s"' % name for name in ("X-My-Session", "X-My_Session", "X_My-Session", "X_My_Session")]
+    assert found[start + 5] == 'RequestHeader set "X-My_Session" "%{HTTP_SESSION}e" env=HTTP_SESSION'
+    assert found[start + 6].startswith("<If ")
+
+
+def test_a_header_of_many_words_is_unset_as_it_is_and_with_underscores() -> None:
+    unset = [line for line in lines(request_header="a-b-c-d-e-f") if "unset" in line]
+    assert unset == ['RequestHeader unset "a-b-c-d-e-f"', 'RequestHeader unset "a_b_c_d_e_f"']
+
+
+def test_wide_paths_come_first() -> None:
+    scopes = parse_scopes([
+        {"name": name, "path": path, "cookie_name": name} for name, path in (
+            ("deep", "/a/b/c"), ("all", "/"), ("other", "/other"), ("a", "/a"))])
+    text = render(scopes, KEYS, NOW)
+    assert [line for line in text.splitlines() if line.startswith("# ")][1:] == ["# all", "# a", "# deep", "# other"]
+
+
+def test_every_section_names_the_one_key_file() -> None:
+    text = render(parse_scopes([{"name": "a", "path": "/a"}, {"name": "b", "path": "/b"}]), "/k", NOW)
+    assert (text.count("<Location "), text.count('SessionCryptoPassphraseFile "/k"')) == (2, 2)
+
+
+def test_modules() -> None:
+    assert modules_for([]) == ("session", "session_cookie", "session_crypto")
+    assert modules_for([scope()]) == ("session", "session_cookie", "session_crypto")
+    assert modules_for([scope(), scope(request_header="X-S")]) == ("session", "session_cookie", "session_crypto", "headers")
+
+
+VHOST = "<VirtualHost *:80>\n    ServerName www.example.com\n</VirtualHost>\n"
+LINE = "    " + include_line(FILE) + "\n"
+
+
+def marked(text: str) -> str:
+    """``@`` stands for the include with four blanks before it."""
+    return text.replace("@\n", LINE).replace("@\r\n", LINE[:-1] + "\r\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<VirtualHost *:80>\n    ServerName www.example.com\n@\n</VirtualHost>\n",
+        "<VirtualHost *:80>\n    ServerName www.example.com\n@\n</VirtualHost>",
+        "<VirtualHost *:80>\r\n    ServerName www.example.com\r\n@\r\n</VirtualHost>\r\n",
+        "<VirtualHost *:80>\r\n    ServerName www.example.com\r\n@\r\n</VirtualHost>",
+        # Case, ports, schemes, quotes, aliases, continued lines.
+        "<virtualhost *>\nservername WWW.EXAMPLE.COM\n@\n</VIRTUALHOST>\n",
+        "<VirtualHost 10.0.0.1:80 [::1]:80>\nServerName https://www.example.com:443\n@\n</VirtualHost>\n",
+        "<VirtualHost *:80>\nServerName www.example.com:8080\n@\n</VirtualHost>\n",
+        "<VirtualHost *:80>\nServerName \"www.example.com\"\n@\n</VirtualHost>\n",
+        "<VirtualHost *:80>\nServerName a\nServerAlias b www.example.com c\n@\n</VirtualHost>\n",
+        "<VirtualHost *:80>\nServerName a\nServerAlias b \\\n  c \\\r\n www.example.com\n@\n</VirtualHost>\n",
+        "<VirtualHost *:80>\nServerAlias a\nServerAlias *.example.com www.example.com\n@\n</VirtualHost>\n",
+        # Both of the host's blocks and no other one.
+        "<VirtualHost *:80>\nServerName www.example.com\n@\n</VirtualHost>\n"
+        "<VirtualHost *:80>\nServerName example.com\n</VirtualHost>\n"
+        "<VirtualHost *:443>\nServerName www.example.com\n@\n</VirtualHost>\n",
+        "<VirtualHost *:80>\nServerName xwww.example.com\n</VirtualHost>\n"
+        "<VirtualHost *:80>\nServerAlias *.example.com\n</VirtualHost>\n"
+        "<VirtualHost *:80>\nServerName www.example.com.org\n</VirtualHost>\n"
+        "<VirtualHost *:80>\nRedirect / http://www.example.com/\n</VirtualHost>\n"
+        "<VirtualHost *:80>\n# ServerName www.example.com\n</VirtualHost>\n"
+        "<VirtualHost *:80>\nServerName www.example.com\n@\n</VirtualHost>\n",
+        # Nested, commented, inside something else; what is outside of blocks does not count.
+        "ServerName www.example.com\n<VirtualHost *:80>\n<Directory /x>\nRequire all granted\n</Directory>\n"
+        "ServerName www.example.com\n# </VirtualHost>\n@\n</VirtualHost>\nServerAlias www.example.com\n",
+        "#<VirtualHost *:80>\n#ServerName www.example.com\n#</VirtualHost>\n"
+        "<VirtualHost *:80>\nServerName www.example.com\n@\n</VirtualHost>\n",
+        "# a comment goes on \\\n<VirtualHost *:80>\n"
+        "<VirtualHost *:80>\nServerName www.example.com\n# and \\\n</VirtualHost>\n@\n</VirtualHost>\n",
+        "# odd ends of lines \u2028 \x85 \x0b \x1c <VirtualHost>\n"
+        "<VirtualHost *:80>\nServerName www.example.com\n# \u2028</VirtualHost>\n@\n</VirtualHost>\n",
+        "<VirtualHosts>\n<VirtualHost *:80>\nServerName www.example.com\n@\n</VirtualHost>\n",
+        # An include of something else stays.
+        "<VirtualHost *:80>\nServerName www.example.com\nInclude /etc/other.conf\n#Include %s\n@\n</VirtualHost>\n" % FILE,
+    ],
+)
+def test_one_include_in_each_block_of_the_host(text: str) -> None:
+    before = text.replace("@\r\n", "").replace("@\n", "")
+    after = marked(text)
+    assert with_include(before, HOST, FILE) == after
+    assert with_include(after, HOST, FILE) == after
+    assert without_include(after, HOST, FILE) == before
+    assert without_include(before, HOST, FILE) == before
+
+
+def test_indentation_follows_the_end_of_the_block() -> None:
+    text = "<IfModule ssl>\n\t<VirtualHost *:443>\n\t\tServerName www.example.com\n\t</VirtualHost>\n</IfModule>\n"
+    assert with_include(text, HOST, FILE).splitlines()[3] == "\t    " + include_line(FILE)
+    assert without_include(with_include(text, HOST, FILE), HOST, FILE) == text
+
+
+@pytest.mark.parametrize(
+    "own", [include_line(FILE), "Include " + FILE, "  include '%s'" % FILE, "IncludeOptional %s\r" % FILE, "Include \\\n" + FILE])
+def test_a_line_that_the_operator_had_added_is_not_doubled(own: str) -> None:
+    text = VHOST.replace("</V", own + "\n</V")
+    assert with_include(text, HOST, FILE) == VHOST.replace("</V", LINE + "</V")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "no <VirtualHost> block has ServerName or ServerAlias www.example.com"),
+        ("ServerName www.example.com\n", "no <VirtualHost> block has ServerName or ServerAlias www.example.com"),
+        (VHOST.replace("www", "web"), "no <VirtualHost> block has ServerName or ServerAlias www.example.com"),
+        (VHOST.replace("www", "*"), "no <VirtualHost> block has ServerName or ServerAlias www.example.com"),
+        ("<VirtualHost *:80>\nServerName www.example.com\n", "a <VirtualHost> block is not closed"),
+        (VHOST + "<VirtualHost *:80>\n", "a <VirtualHost> block is not closed"),
+    ],
+)
+def test_refused(text: str, sentence: str) -> None:
+    with pytest.raises(LookupError) as caught:
+        with_include(text, HOST, FILE)
+    assert caught.value.args == (sentence,)
+
+
+def test_taking_out_what_is_not_there_is_no_error() -> None:
+    for text in ("", "ServerName x\n", VHOST.replace("www", "web")):
+        assert without_include(text, HOST, FILE) == text
+
+
+pieces = st.sampled_from([
+    "<VirtualHost *:80>", "</VirtualHost>", "ServerName www.example.com", "ServerAlias a www.example.com:81", "# x", "",
+    "  ServerName other", "<Directory />", "</Directory>", "#</VirtualHost>", "Include /other.conf", "\u00e9\udcff", "\\",
+    "ServerName \\", "www.example.com", "\x0c", "<IfModule x>", "</IfModule>", "ServerName \"www.example.com\"",
+])
+ends = st.sampled_from(["\n", "\r\n", " \n", "\\\n", "\u2028", "\r"])
+
+
+@settings(max_examples=500)
+@given(st.lists(st.tuples(pieces, ends), max_size=14).map(lambda rows: "".join(word + end for word, end in rows)), st.booleans())
+def test_nothing_else_is_changed(text: str, known_block: bool) -> None:
+    text = VHOST + text if known_block else text
+    try:
+        once = with_include(text, HOST, FILE)
+    except LookupError:
+        with pytest.raises(LookupError):
+            with_include(text, HOST, FILE)
+        return
+    assert once.count(FILE) >= 1
+    assert with_include(once, HOST, FILE) == once
+    assert without_include(once, HOST, FILE) == text
+    kept = [line for line in once.split("\n") if FILE not in line]
+    assert kept == text.split("\n")
