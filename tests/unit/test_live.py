@@ -1,0 +1,344 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a node says about its own server, live or on trial, with a server made of a few lines in place of httpd."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional
+
+import pytest
+
+from plugins.module_utils import trial
+from plugins.module_utils.cookie import CIPHERS, CookieError, format_payload, parse_payload, seal, unseal
+from plugins.module_utils.layout import DEBIAN, REDHAT
+from plugins.module_utils.live import ScopeProbe, Way, ask, problems, snapshot
+from plugins.module_utils.probe import Answer, seal_probe
+from plugins.module_utils.scopes import Scope, parse_scopes
+from plugins.module_utils.transaction import Entry
+
+NEW = "TEST-ONLY-B-0123456789abcdefghijklmnopqrstu"
+OLD = "TEST-ONLY-A-0123456789abcdefghijklmnopqrstu"
+STRANGER = "TEST-ONLY-X-0123456789abcdefghijklmnopqrstu"
+KEYS = [NEW, OLD]
+WORD = "live-marker1"
+GOOD = "Max-Age=3600;Path=/app;HttpOnly;Secure;SameSite=Lax"
+LIVE = Way()
+
+
+def scope(**options: Any) -> Scope:
+    return parse_scopes([{"name": "app", "path": "/app", "cipher": "aes128", **options}])[0]
+
+
+def sealed(payload: str, key: str, cipher: str) -> str:
+    return seal(payload, key, cipher, bytes(16), bytes(CIPHERS[cipher].iv_bytes))
+
+
+def probe_of(wanted: Scope, *keys: str) -> ScopeProbe:
+    cookies = (seal_probe(key, wanted.cipher, WORD, bytes(16), bytes(CIPHERS[wanted.cipher].iv_bytes)) for key in keys)
+    return ScopeProbe(wanted, WORD, tuple(cookies))
+
+
+@dataclass
+class Server:
+    """A server with sessions as httpd has them, and the ways in which it can be wrong."""
+
+    keys: list[str] = field(default_factory=lambda: list(KEYS))
+    cipher: str = "aes128"
+    attributes: str = GOOD
+    name: str = "session"
+    status: int = 403
+    plain: bool = False
+    value: Optional[str] = None
+    silent: Optional[OSError] = None
+    listening: dict[int, list[str]] = field(default_factory=lambda: {80: ["0.0.0.0"], 443: ["::"]})
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def listeners(self) -> dict[int, list[str]]:
+        return self.listening
+
+    def get(self, address: str, port: int, tls: bool, host: str, path: str, cookie: str) -> Answer:
+        self.asked.append((address, port, tls, host, path, cookie.split("=")[0]))
+        if self.silent:
+            raise self.silent
+        pairs = {}
+        try:
+            pairs = dict(parse_payload(unseal(cookie.split("=", 1)[1], self.keys, self.cipher).payload).pairs)
+        except CookieError:
+            pass  # httpd begins a new session
+        payload = format_payload(pairs, 1795398085466647)
+        value = payload if self.plain else sealed(payload, self.keys[0], self.cipher)
+        value = value if self.value is None else self.value
+        headers = (("Set-Cookie", "%s=%s;%s" % (self.name, value, self.attributes)),) if self.name else ()
+        return Answer(self.status, headers, 1, 2)
+
+
+def test_all_is_well() -> None:
+    assert problems(Server(), [probe_of(scope(), *KEYS)], KEYS, LIVE) == []
+    assert problems(Server(), [], KEYS, LIVE) == []
+
+
+@pytest.mark.parametrize(
+    ("server", "sentence"),
+    [
+        ({"plain": True}, "the session cookie is not encrypted"),
+        ({"keys": ["", NEW]}, "the session cookie is encrypted with an empty passphrase"),
+        ({"keys": [STRANGER, NEW, OLD]}, "the session cookie is encrypted with a passphrase that is not in the list"),
+        ({"value": "nonsense"}, "the session cookie is no sealed cookie"),
+        ({"keys": [OLD, NEW]}, "it encrypts with passphrase 2; expected the first"),
+        ({"keys": [NEW]}, "it does not open sessions of passphrase 2 with aes128"),
+        ({"cipher": "aes192"}, "it does not open sessions of passphrase 1 with aes128"),
+        ({"status": 200}, "/app/.mod-session-probe answered 200; expected 403"),
+        ({"name": ""}, "/app/.mod-session-probe answered 403 without a session cookie; expected 403 with one"),
+        ({"name": "", "status": 404}, "/app/.mod-session-probe answered 404 without a session cookie; expected 403 with one"),
+        ({"name": "other"}, "/app/.mod-session-probe answered 403 without a session cookie; expected 403 with one"),
+        ({"attributes": GOOD.replace("3600", "60")}, "the cookie's max_age is '60'; expected '3600'"),
+        ({"attributes": GOOD.replace(";Secure", "")}, "the cookie's secure is 'false'; expected 'true'"),
+        ({"silent": ConnectionRefusedError("Connection refused")}, "no answer from 127.0.0.1 port 80: Connection refused"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(server: dict[str, Any], sentence: str) -> None:
+    assert problems(Server(**server), [probe_of(scope(), *KEYS)], KEYS, LIVE) == ["scope app: " + sentence]
+
+
+def test_a_virtual_host_without_its_include_gets_a_hint() -> None:
+    named = scope(virtual_host="www.example.com")
+    found = problems(Server(name=""), [probe_of(named, NEW)], KEYS, LIVE)
+    assert found == ["scope app: /app/.mod-session-probe answered 403 without a session cookie; expected 403 with one. Does "
+                     "the virtual host www.example.com include its file of sessions?"]
+    ours = replace(named, virtual_host_file="/etc/apache2/sites-available/www.conf")
+    assert "include" not in problems(Server(name=""), [probe_of(ours, NEW)], KEYS, LIVE)[0]
+
+
+def test_each_scope_has_its_sentence_and_the_good_ones_none() -> None:
+    server = Server()
+    scopes = [scope(name="a"), scope(name="b", max_age=60), scope(name="c"), scope(name="d", cookie_name="id")]
+    found = problems(server, [probe_of(one, *KEYS) for one in scopes], KEYS, LIVE)
+    assert [sentence.split(":")[0] for sentence in found] == ["scope b", "scope d"]
+    assert len(server.asked) == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "way", "listening", "asked"),
+    [
+        ({}, LIVE, {80: ["0.0.0.0"]}, ("127.0.0.1", 80, False, "localhost")),
+        ({}, LIVE, {80: ["::"]}, ("127.0.0.1", 80, False, "localhost")),
+        ({}, LIVE, {80: ["10.1.2.3"]}, ("10.1.2.3", 80, False, "localhost")),
+        ({}, LIVE, {80: ["127.0.0.1", "10.1.2.3"]}, ("10.1.2.3", 80, False, "localhost")),
+        ({}, LIVE, {80: ["::ffff:0.0.0.0"]}, ("127.0.0.1", 80, False, "localhost")),
+        ({}, LIVE, {80: ["fd00::1"]}, ("fd00::1", 80, False, "localhost")),
+        ({}, LIVE, {}, ("127.0.0.1", 80, False, "localhost")),
+        ({"port": 8080}, LIVE, {80: ["10.1.2.3"], 8080: ["10.1.2.4"]}, ("10.1.2.4", 8080, False, "localhost")),
+        ({"scheme": "https", "virtual_host": "www.example.com"}, LIVE, {443: ["::"]},
+         ("127.0.0.1", 443, True, "www.example.com")),
+        # A trial server speaks plain HTTP on a port of its own, whatever the live one does.
+        ({"scheme": "https", "virtual_host": "www.example.com"}, Way("127.0.0.1", 5000), {443: ["10.1.2.3"]},
+         ("127.0.0.1", 5000, False, "www.example.com")),
+    ],
+)
+def test_where_is_asked(
+    options: dict[str, Any], way: Way, listening: dict[int, list[str]], asked: tuple[Any, ...]
+) -> None:
+    server = Server(listening=listening)
+    assert len(ask(server, probe_of(scope(**options), *KEYS), KEYS, way)) == 2
+    assert server.asked == [(*asked, "/app/.mod-session-probe", "session")] * 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"keys": [OLD, NEW]}, {"keys": [NEW]}, {"keys": [STRANGER, NEW, OLD]}, {"plain": True}, {"status": 404}, {"name": ""},
+     {"attributes": GOOD + ";Priority=High"}, {"silent": OSError("gone")}, {"value": "x"}],
+)
+def test_a_snapshot_is_equal_as_long_as_the_server_does_the_same(change: dict[str, Any]) -> None:
+    probes = [probe_of(scope(), *KEYS)]
+    before = snapshot(Server(), probes, KEYS)
+    assert snapshot(Server(), probes, KEYS) == before
+    changed = snapshot(Server(**change), probes, KEYS)
+    assert changed != before
+    assert snapshot(Server(**change), probes, KEYS) == changed
+
+
+def test_a_snapshot_of_a_silent_server_does_not_depend_on_the_error() -> None:
+    probes = [probe_of(scope(), NEW)]
+    assert snapshot(Server(silent=OSError("a")), probes, KEYS) == snapshot(Server(silent=TimeoutError()), probes, KEYS)
+
+
+class TrialNode(Server):
+    """A node whose trial server is the one above; files and processes are kept in memory."""
+
+    def __init__(self, missing: tuple[str, ...] = (), configtest: str = "", log: str = "", late: int = 0,
+                 full: bool = False, **server: Any) -> None:
+        super().__init__(**server)
+        self.missing, self.configtest, self.log, self.late, self.full = missing, configtest, log, late, full
+        self.files: dict[str, tuple[bytes, int]] = {}
+        self.written: dict[str, str] = {}
+        self.modes: dict[str, int] = {}
+        self.running: list[object] = []
+        self.started: list[list[str]] = []
+        self.stale: list[tuple[str, str]] = []
+        self.time = 0.0
+
+    def get(self, *given: Any) -> Answer:
+        assert self.running, "asked before it was started"
+        if self.late > 0:
+            self.late -= 1
+            raise ConnectionRefusedError("Connection refused")
+        return super().get(*given)
+
+    def entry(self, path: str) -> Optional[Entry]:
+        return Entry("file", content=self.log.encode()) if path.endswith("/error.log") and self.log else None
+
+    def is_file(self, path: str) -> bool:
+        return not any(name in path for name in self.missing)
+
+    def make_directory(self, path: str, mode: int) -> None:
+        self.modes[path] = mode
+
+    def write(self, path: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.files[path] = (content, mode)
+        self.written[path.rsplit("/", 1)[1]] = content.decode()
+        self.modes[path] = mode
+
+    def remove_tree(self, path: str) -> None:
+        self.files = {name: file for name, file in self.files.items() if not name.startswith(path + "/")}
+        self.modes.pop(path, None)
+
+    def free_port(self) -> int:
+        return 54321
+
+    def run(self, argv: Sequence[str], timeout: float = 60.0) -> tuple[int, str]:
+        self.started.append(list(argv))
+        return (1, self.configtest) if self.configtest else (0, "Syntax OK")
+
+    def start(self, argv: Sequence[str]) -> object:
+        self.started.append(list(argv))
+        self.running.append(argv)
+        return argv
+
+    def stop(self, process: object) -> None:
+        self.running.remove(process)
+
+    def stop_stale(self, pid_file: str, command_part: str) -> None:
+        self.stale.append((pid_file, command_part))
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+
+def run_trial(node: TrialNode, *scopes: Scope) -> list[str]:
+    found = trial.run_trial(node, DEBIAN, (2, 4, 62), [probe_of(one, *KEYS) for one in scopes or [scope()]], KEYS)
+    assert not node.files and not node.running and trial.DIRECTORY not in node.modes, "something is left over"
+    return found
+
+
+def test_a_trial_that_goes_well() -> None:
+    node = TrialNode(late=3)
+    assert run_trial(node, scope(directives=["SessionFoo On"], request_header="X-S"), scope(virtual_host="www.example.com")) == []
+    assert node.started == [
+        ["/usr/sbin/apache2ctl", "-t", "-c", "Include %s/sections.conf" % trial.DIRECTORY],
+        ["/usr/sbin/apache2", "-D", "FOREGROUND", "-f", trial.DIRECTORY + "/httpd.conf"],
+    ]
+    assert {asked[:3] for asked in node.asked} == {("127.0.0.1", 54321, False)}
+    assert {asked[3] for asked in node.asked} == {"localhost", "www.example.com"}
+    assert node.written["passphrases"] == "%s\n%s\n" % (NEW, OLD)
+    own, candidate = node.written["httpd.conf"], node.written["sections.conf"]
+    # The operator's directives are judged by configtest, inside the whole configuration, and left out of the trial's own.
+    assert ("SessionFoo On" in candidate, "SessionFoo On" in own) == (True, False)
+    for text in (own, candidate):
+        assert text.count('SessionCryptoPassphraseFile "%s/passphrases"' % trial.DIRECTORY) == 2
+        assert "ServerName www.example.com" in text
+        assert "LoadModule headers_module" in text
+        assert NEW not in text and OLD not in text
+    assert "Listen 127.0.0.1:54321\n" in own
+    assert own.count("LoadModule mpm_") == 1
+    assert "User www-data\nGroup www-data\n" in own
+
+
+def test_files_of_a_trial_are_only_roots() -> None:
+    node = TrialNode()
+    modes = node.modes
+
+    class Watching(dict):  # type: ignore[type-arg]
+        def pop(self, *given: Any) -> Any:
+            seen.update(self)
+            return super().pop(*given)
+
+    seen: dict[str, int] = {}
+    node.modes = Watching(modes)
+    assert run_trial(node) == []
+    assert seen.pop(trial.DIRECTORY) == 0o700
+    assert set(seen.values()) == {0o600} and len(seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("node", "sentence"),
+    [
+        ({"missing": ("mod_session_crypto",)},
+         "httpd has no module file mod_session_crypto.so in /usr/lib/apache2/modules: install the package that has it (apache2)"),
+        ({"configtest": "AH00526: Syntax error on line 3 of %s/sections.conf:\nInvalid command 'SessionFoo'\n"
+                        "Action '-t' failed.\nAH00558: could not determine the server's name" % trial.DIRECTORY},
+         "httpd's configtest refuses the new sections: AH00526: Syntax error on line 3 of sections.conf: Invalid command "
+         "'SessionFoo'"),
+        ({"late": 10 ** 9, "log": "[x] [session_crypto:error] [pid 1] AH01845: the crypto driver 'openssl' could not be loaded\n"
+                                  "[x] [:emerg] [pid 1] AH00020: Configuration Failed, exiting\n"},
+         "the crypto driver cannot be loaded: install the package that has apr_crypto_openssl (Debian: libaprutil1 or "
+         "libaprutil1t64, Red Hat: apr-util-openssl). httpd says: AH01845: the crypto driver 'openssl' could not be loaded"),
+        ({"name": "", "log": "[x] [session_crypto:error] [pid 1] AH01824: cipher 'aes512' is not supported\n"},
+         "the cipher is not available in this httpd's crypto driver. httpd says: AH01824: cipher 'aes512' is not supported"),
+        ({"keys": [NEW]}, "scope app: it does not open sessions of passphrase 2 with aes128"),
+        ({"late": 10 ** 9}, "scope app: no answer from 127.0.0.1 port 54321: Connection refused"),
+    ],
+)
+def test_a_trial_that_fails_says_why(node: dict[str, Any], sentence: str) -> None:
+    assert run_trial(TrialNode(**node)) == [sentence]
+
+
+def test_what_else_httpd_says_comes_after_what_was_seen() -> None:
+    log = "".join("[Mon] [mpm:notice] x\n[Mon] [session:error] [pid %d] AH0%d: no\n" % (n, n) for n in range(5))
+    assert run_trial(TrialNode(status=500, log=log)) == [
+        "scope app: /app/.mod-session-probe answered 500; expected 403",
+        "httpd says: AH00: no", "httpd says: AH01: no", "httpd says: AH02: no"]
+
+
+def test_a_trial_is_waited_for_but_not_for_ever() -> None:
+    node = TrialNode(late=10 ** 9)
+    run_trial(node)
+    assert trial.SECONDS <= node.time <= trial.SECONDS + 1
+    dead = TrialNode(late=10 ** 9, log="AH00016: Configuration Failed\n")
+    run_trial(dead)
+    assert dead.time == 0
+    wrong = TrialNode(plain=True)
+    run_trial(wrong)
+    assert wrong.time == 0
+
+
+def test_a_trial_on_a_full_disk_leaves_nothing() -> None:
+    node = TrialNode(full=True)
+    with pytest.raises(OSError, match="No space left"):
+        run_trial(node)
+    assert not node.modes and not node.running
+
+
+def test_names_of_another_family() -> None:
+    node = TrialNode()
+    assert trial.run_trial(node, REDHAT, (2, 4, 62), [probe_of(scope(), *KEYS)], KEYS) == []
+    assert 'LoadModule session_crypto_module "/usr/lib64/httpd/modules/mod_session_crypto.so"' in node.written["httpd.conf"]
+    assert "User apache\n" in node.written["httpd.conf"]
+    lacking = TrialNode(missing=("mod_session.so",))
+    assert trial.run_trial(lacking, REDHAT, (2, 4, 62), [probe_of(scope(), *KEYS)], KEYS) == [
+        "httpd has no module file mod_session.so in /usr/lib64/httpd/modules or /usr/lib/httpd/modules: install the package "
+        "that has it (httpd, mod_session)"]
+
+
+def test_what_a_killed_run_left_is_cleaned() -> None:
+    node = TrialNode()
+    node.write(trial.DIRECTORY + "/passphrases", b"x", 0o600, (0, 0))
+    trial.clean(node)
+    assert not node.files
+    assert node.stale == [(trial.DIRECTORY + "/httpd.pid", trial.DIRECTORY)]
