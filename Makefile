@@ -6,9 +6,6 @@ SHELL := /bin/bash
 CACHE := $(CURDIR)/.cache
 export PATH := $(CACHE)/venv/bin:$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CACHE)/dev
-# Molecule, ansible-lint and Ansible keep their own caches here too.
-export ANSIBLE_HOME := $(CACHE)/ansible
-export XDG_CACHE_HOME := $(CACHE)/xdg
 export PYTHONDONTWRITEBYTECODE := 1
 # Which Molecule scenarios: all, or for example `make molecule SCENARIO=default`.
 SCENARIO ?=
@@ -50,6 +47,20 @@ molecule: deps  ## the scenarios on real httpd in containers (SCENARIO=name for 
 .PHONY: test
 test: lint unit molecule  ## what CI runs: lint, unit, molecule
 
+.PHONY: demo demo-up demo-down
+demo: demo-up  ## a fleet on this machine: three nodes, a load balancer, one session
+	@. demo/env && ansible-playbook -i demo/inventory httpd_fleet.mod_session.deploy
+	@python demo/show.py
+demo-up: deps
+	@python demo/fleet.py up demo/fleet.json
+	@python demo/make_secrets.py
+	@. demo/env && ansible-playbook -i demo/inventory demo/site.yml
+demo-down:  ## remove the demo: containers, network, keys, certificates
+	@tools/deps python
+	@python demo/fleet.py down demo/fleet.json
+	@rm -rf $(CACHE)/demo demo/inventory/group_vars/session_fleet/vault.yml
+	@echo 'Kept for a quick next start: the images and .cache/venv; `make clean` removes them too.'
+
 .PHONY: build
 build: deps-python  ## the collection as an installable file, in .cache
 	ansible-galaxy collection build --force --output-path $(CACHE)
@@ -59,5 +70,6 @@ lock:  ## write requirements.txt anew from requirements.in (needs network)
 	@tools/deps lock
 
 .PHONY: clean
-clean:  ## remove all that was generated (after `make demo-down`)
+clean: demo-down  ## remove all that was generated, the images as well
+	@python demo/fleet.py remove-images
 	rm -rf $(CACHE) .ansible .hypothesis

@@ -41,7 +41,7 @@ from images import ensure_image, image_name, remove_images
 USER_KEY = CACHE / "id_ed25519"
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 # Counts up when containers are made in another way, so that older ones are replaced.
-WAY_OF_MAKING = 2
+WAY_OF_MAKING = 3
 VERBS = {
     "up": "start what is missing",
     "down": "remove all of it",
@@ -73,6 +73,11 @@ class Container:
     def image(self) -> str:
         """The name of its image."""
         return image_name(self.suite, self.kind)
+
+    @property
+    def mac_address(self) -> str:
+        """Its hardware address: with a new one after a start, its neighbours would not find it for most of a minute."""
+        return "02:" + hashlib.sha256(self.id.encode()).digest()[:5].hex(":")
 
     @property
     def ssh_port(self) -> int:
@@ -140,12 +145,13 @@ def load(path: str) -> Fleet:
 
 def found(fleet: Fleet) -> dict[str, tuple[str, str]]:
     """What podman has of this fleet: container id -> (digest it was made with, state)."""
-    listing = json.loads(podman("ps", "-a", "--filter", f"label=session-fleet={fleet.name}", "--format", "json") or "[]")
-    return {one["Names"][0]: (one["Labels"].get("session-digest", ""), one["State"]) for one in listing}
+    listed = podman("ps", "-a", "--filter", f"label=session-fleet={fleet.name}", "--format", "json")
+    entries = json.loads(listed or "[]")
+    return {one["Names"][0]: (one["Labels"].get("session-digest", ""), one["State"]) for one in entries}
 
 
 def up(fleet: Fleet) -> None:
-    """Bring the whole fleet up. What runs as described is left alone; on a failure what was made is removed."""
+    """Bring the whole fleet up. What runs as described is left alone; after a failure what was made is removed."""
     there = found(fleet)
     missing = [one for one in fleet.containers if there.get(one.id, ("", ""))[0] != one.digest()]
     stopped = [one for one in fleet.containers if one not in missing and there[one.id][1] != "running"]
@@ -228,9 +234,9 @@ def _refuse_ports_in_use(container: Container) -> None:
                 if error.errno != errno.EADDRINUSE:
                     raise FleetError(f"Cannot listen on {container.address}:{port}: {error.strerror}.") from error
                 raise FleetError(
-                    f"{container.address}:{port}, wanted for '{container.name}', is in use by another program. Stop that "
-                    f"program (`ss -ltnp 'sport = :{port}'` names it), or give '{container.name}' another address or "
-                    "port in the fleet's JSON file and in its inventory."
+                    f"{container.address}:{port}, wanted for '{container.name}', is in use by another program. Stop "
+                    f"that program (`ss -ltnp 'sport = :{port}'` names it), or give '{container.name}' another address "
+                    "or port in the fleet's JSON file and in its inventory."
                 ) from error
 
 
@@ -262,7 +268,10 @@ def _create(fleet: Fleet, one: Container, inner_address: str) -> None:
     podman(
         "create", "--systemd=always", "--name", one.id, "--hostname", one.name,
         "--label", f"session-fleet={fleet.name}", "--label", f"session-digest={one.digest()}",
-        "--network", fleet.network, "--ip", inner_address, "--network-alias", one.name,
+        # A fixed hardware address: with a new one at every start, this machine would look for the old one for half a minute.
+        "--network", fleet.network, "--ip", inner_address, "--mac-address", one.mac_address,
+        "--mac-address", _hardware_address(inner_address),
+        "--network-alias", one.name,
         *publish, *(f"--cap-add={name}" for name in one.capabilities), one.image, "/sbin/init",
     )  # fmt: skip
     host_key = _key(fleet.directory / f"{one.name}_host_key", one.name)
@@ -283,6 +292,11 @@ def _create(fleet: Fleet, one: Container, inner_address: str) -> None:
             entry.size, entry.mode = len(content), mode
             tar.addfile(entry, io.BytesIO(content))
     podman("cp", "-", f"{one.id}:/", stdin=archive.getvalue())
+
+
+def _hardware_address(inner_address: str) -> str:
+    """A locally administered address that follows from the one in the network."""
+    return "02:5e:" + ":".join(f"{int(part):02x}" for part in inner_address.split("."))
 
 
 def _key(path: Path, comment: str) -> Path:

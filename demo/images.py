@@ -24,7 +24,7 @@ _BASE = (
     "systemd,systemd-sysv,dbus,python3,python3-apt,openssh-server,sudo,iproute2,procps,ca-certificates,libfaketime,strace"
 )
 # What each kind of container has beyond the base.
-KINDS = {"node": "apache2,ssl-cert", "bare": "ssl-cert", "lb": "haproxy"}
+KINDS = {"node": "apache2,ssl-cert", "bare": "ssl-cert", "lb": "haproxy,socat"}
 # The bare kind is a node before the first deploy: apache2 is not there, but need not be downloaded each time.
 _KEEP_PACKAGES = ("bare",)
 _CUSTOMIZE = """
