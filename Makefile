@@ -44,17 +44,23 @@ unit: deps-python  ## unit and property tests
 molecule: deps  ## the scenarios on real httpd in containers (SCENARIO=name for one)
 	molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
 
-.PHONY: test
-test: lint unit molecule  ## what CI runs: lint, unit, molecule
+.PHONY: browser
+browser: deps deps-browser  ## a real browser on the demo: its session stays while a node goes and returns
+	pytest tests/browser $(ARGS)
 
-.PHONY: demo demo-up demo-down
-demo: demo-up  ## a fleet on this machine: three nodes, a load balancer, one session
-	@. demo/env && ansible-playbook -i demo/inventory httpd_fleet.mod_session.deploy
+.PHONY: test
+test: lint unit molecule browser  ## what CI runs: all of these
+
+.PHONY: demo demo-up demo-deploy demo-down
+demo: demo-deploy  ## a fleet on this machine: three nodes, a load balancer, one session
+	@. demo/env && ansible-playbook -i demo/inventory httpd_fleet.mod_session.check
 	@python demo/show.py
 demo-up: deps
 	@python demo/fleet.py up demo/fleet.json
 	@python demo/make_secrets.py
 	@. demo/env && ansible-playbook -i demo/inventory demo/site.yml
+demo-deploy: demo-up
+	@. demo/env && ansible-playbook -i demo/inventory httpd_fleet.mod_session.deploy
 demo-down:  ## remove the demo: containers, network, keys, certificates
 	@tools/deps python
 	@python demo/fleet.py down demo/fleet.json
