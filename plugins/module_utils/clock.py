@@ -164,9 +164,7 @@ def reference(offsets: Sequence[Interval]) -> Optional[Interval]:
     """
     if not offsets:
         return None
-    edges: List[Tuple[int, int]] = sorted(
-        [(offset.low, 0) for offset in offsets] + [(offset.high, 1) for offset in offsets]
-    )
+    edges: List[Tuple[int, int]] = sorted([(offset.low, 0) for offset in offsets] + [(offset.high, 1) for offset in offsets])
     best = depth = low = high = 0
     open_best = False
     for value, closing in edges:

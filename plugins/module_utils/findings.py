@@ -142,9 +142,7 @@ KINDS: dict[str, Kind] = {
         "sessions are sealed with the empty key",
         f"Anybody can forge these sessions: an exec: entry in the key file fails. {_DEPLOY} at once.",
     ),
-    "wrong_key": Kind(
-        FAIL, "encrypts with a key that is not in the list", f"{_DEPLOY}; it destroys other nodes' sessions."
-    ),
+    "wrong_key": Kind(FAIL, "encrypts with a key that is not in the list", f"{_DEPLOY}; it destroys other nodes' sessions."),
     "stale_ring": Kind(
         FAIL,
         "node has an old list of keys",
@@ -156,18 +154,14 @@ KINDS: dict[str, Kind] = {
         "node does not accept a key",
         f"{_DEPLOY}; if its key file is right already, reload httpd. Until then sessions under this key die there.",
     ),
-    "key_unknown": Kind(
-        UNKNOWN, "cannot tell which keys the node accepts", "Run the check again; then see its error log."
-    ),
+    "key_unknown": Kind(UNKNOWN, "cannot tell which keys the node accepts", "Run the check again; then see its error log."),
     "revoked_key": Kind(FAIL, "node still accepts a revoked key", f"{_DEPLOY}, then reload httpd."),
     "weak_key": Kind(
         WARN,
         "key is weak",
         "It can be guessed from a single cookie. Rotate it out: ansible-playbook httpd_fleet.mod_session.rotate",
     ),
-    "wrong_cipher": Kind(
-        FAIL, "another cipher", f"{_DEPLOY}: nodes with different ciphers destroy each other's sessions."
-    ),
+    "wrong_cipher": Kind(FAIL, "another cipher", f"{_DEPLOY}: nodes with different ciphers destroy each other's sessions."),
     "changing": Kind(
         UNKNOWN,
         "answers of one address disagree",
@@ -215,8 +209,7 @@ KINDS: dict[str, Kind] = {
     "clock_unknown": Kind(
         UNKNOWN,
         "clock cannot be read closely enough",
-        "The way to the node is slow or the answer gives no precise time: check from nearer by, or with "
-        "session_check_via: node.",
+        "The way to the node is slow or the answer gives no precise time: check from nearer by, or with session_check_via: node.",
     ),
     "controller_clock": Kind(
         WARN,

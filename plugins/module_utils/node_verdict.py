@@ -29,9 +29,7 @@ def judge_node(question: Question, node: str, by_place: Places) -> list[Finding]
             found.append(finding("not_asked", node, scope.name, "was not asked in this scope", "an answer"))
             continue
         if view.fault:
-            found.append(
-                finding(view.fault.kind, node, scope.name, view.fault.detail or view.fault.kind, "an answer over HTTP")
-            )
+            found.append(finding(view.fault.kind, node, scope.name, view.fault.detail or view.fault.kind, "an answer over HTTP"))
         if view.answered:
             found += _judge_view(question, scope, view, by_place)
     return _once_per_node(found, len(question.scopes))
@@ -56,6 +54,8 @@ def _judge_view(question: Question, scope: Scope, view: View, by_place: Places) 
         stop = view.fault is not None or any(item.code == "server_error" for item in found)
         return found if stop else found + [_no_cookie(view, scope)]
     if scope.name in question.sql:
+        if view.sealed == "garbage":
+            return [*found, finding("bad_cookie", view.node, scope.name, "the cookie names no row", "a row's name")]
         found += _judge_look(view, scope)
         return found + _judge_store(view)
     keys = _judge_keys(question, view, scope)
@@ -86,9 +86,7 @@ def _unexpected_status(view: View, scope: Scope) -> list[Finding]:
 def _no_cookie(view: View, scope: Scope) -> Finding:
     expected = f"a cookie {scope.cookie_name}"
     if view.other_names:
-        return finding(
-            "cookie_name", view.node, scope.name, f"the cookie is called {', '.join(view.other_names)}", expected
-        )
+        return finding("cookie_name", view.node, scope.name, f"the cookie is called {', '.join(view.other_names)}", expected)
     if view.fallback and scope.update_interval:
         # There a session that was not opened is not sent, and neither is one where sessions are off.
         seen = "sessions are on, but no key came back" if view.marked else "no cookie came back from another path"
@@ -115,9 +113,7 @@ def _judge_keys(question: Question, view: View, scope: Scope) -> list[Finding]:
     if view.changing:
         return [finding("changing", view.node, scope.name, "encrypts now with one key, now with another", expected)]
     if view.cipher and view.cipher != scope.cipher:
-        return [
-            finding("wrong_cipher", view.node, scope.name, f"the cipher is {view.cipher}", f"the cipher {scope.cipher}")
-        ]
+        return [finding("wrong_cipher", view.node, scope.name, f"the cipher is {view.cipher}", f"the cipher {scope.cipher}")]
     found = []
     revoked = [index for index, lives in enumerate(view.accepts) if lives and index not in listed]
     if view.encrypts_with not in listed and view.encrypts_with is not None:
@@ -182,9 +178,7 @@ def _judge_paths(question: Question, view: View, scope: Scope) -> list[Finding]:
             seen = f"{path.path} sends no session cookie (status {path.status})"
         else:
             seen = f"{path.path}: {_UNSEALED[path.sealed][1]}"
-        found.append(
-            finding("path_cut_off", view.node, scope.name, seen, "the same sessions as in the rest of the scope")
-        )
+        found.append(finding("path_cut_off", view.node, scope.name, seen, "the same sessions as in the rest of the scope"))
     return found
 
 

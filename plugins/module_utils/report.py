@@ -194,8 +194,7 @@ def _view(view: View) -> Data:
         },
         "carried": [{"from": carried.source, "lived": carried.lived} for carried in view.carried],
         "paths": [
-            {"path": path.path, "http_status": path.status, "sealed": path.sealed, "opens": path.accepted}
-            for path in view.paths
+            {"path": path.path, "http_status": path.status, "sealed": path.sealed, "opens": path.accepted} for path in view.paths
         ],
     }
 

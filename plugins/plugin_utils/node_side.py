@@ -122,14 +122,10 @@ def sessions(prober: Prober, shots: Sequence[Shot]) -> dict[str, str]:
 
 def bracket(samples: Sequence[Sequence[int]]) -> Interval | None:
     """A node's clock against ours, from (sent, node's time, received); the shortest round trips count the most."""
-    return clock.intersect(
-        clock.from_answer(int(node_time), int(sent), int(received)) for sent, node_time, received in samples
-    )
+    return clock.intersect(clock.from_answer(int(node_time), int(sent), int(received)) for sent, node_time, received in samples)
 
 
-async def views(
-    prober: Prober, node: Node, shots: Sequence[Shot], between: Interval | None, silent: Fault | None
-) -> list[View]:
+async def views(prober: Prober, node: Node, shots: Sequence[Shot], between: Interval | None, silent: Fault | None) -> list[View]:
     """The views of one node. ``between``: its clock against ours; its answers are timed by its own clock."""
     found = []
     by_scope = asked(prober, shots)

@@ -208,9 +208,7 @@ class Prober:
             await self._shoot(wire, node, scope, asked, "path", path, 0)
         await self._carry(wire, node, scope, asked)
 
-    async def _shoot(
-        self, wire: Wire, node: Node, scope: Scope, asked: Asked, purpose: str, path: str, key: int
-    ) -> None:
+    async def _shoot(self, wire: Wire, node: Node, scope: Scope, asked: Asked, purpose: str, path: str, key: int) -> None:
         value = self.probe(scope, key, purpose != "key")
         reply = await wire.ask(self.request(node, scope, path, value))
         self.record(asked, scope, reply, purpose, path, key, value)
@@ -232,9 +230,7 @@ class Prober:
         """Take down the answer to a session that the node ``source`` made."""
         asked.shots.append(self._carried_shot(reply, scope, source, session))
 
-    def _shot(
-        self, reply: Reply, scope: Scope, purpose: str, path: str, key: int | None, value: str, source: str = ""
-    ) -> Shot:
+    def _shot(self, reply: Reply, scope: Scope, purpose: str, path: str, key: int | None, value: str, source: str = "") -> Shot:
         answer = reply.answer
         seen = probe.observe(answer, scope.cookie_name, self.plan.passphrases, scope.cipher, self.marker, value)
         marked, location = _marked(answer), _location(answer)
@@ -268,8 +264,7 @@ class Prober:
             host += f":{target.port}"
         carried = f"Cookie: {scope.cookie_name}={value}\r\n" if value else ""
         return (
-            f"GET {path} HTTP/1.1\r\nHost: {host}\r\n"
-            f"User-Agent: httpd_fleet.mod_session\r\nAccept: */*\r\n{carried}\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: httpd_fleet.mod_session\r\nAccept: */*\r\n{carried}\r\n"
         ).encode("latin-1")
 
     async def keep(self, node: Node, scope: Scope, asked: Asked) -> View:
@@ -282,14 +277,10 @@ class Prober:
         dates = [shot for shot in asked.shots if shot.purpose == "key"]
         if offset is None and dates:
             offset = clock.intersect(
-                clock.from_date(shot.seen.date, shot.sent, shot.received)
-                for shot in dates
-                if shot.seen.date is not None
+                clock.from_date(shot.seen.date, shot.sent, shot.received) for shot in dates if shot.seen.date is not None
             )
             offset_by = "date" if offset else ""
-        view = fold(
-            node.name, scope.name, len(self.plan.passphrases), asked.shots, asked.fault, cipher, offset, offset_by
-        )
+        view = fold(node.name, scope.name, len(self.plan.passphrases), asked.shots, asked.fault, cipher, offset, offset_by)
         if view.look is not None:
             view = replace(view, look=self._looks.setdefault(view.look, view.look))
         self._views[(node.name, scope.name)] = view
@@ -303,9 +294,7 @@ class Prober:
             return "", cookie.parse_payload(value).expiry
         loop = asyncio.get_running_loop()
         try:
-            opened = await loop.run_in_executor(
-                self._threads, cookie.unseal, value, self.plan.passphrases, scope.cipher
-            )
+            opened = await loop.run_in_executor(self._threads, cookie.unseal, value, self.plan.passphrases, scope.cipher)
         except cookie.CookieError as error:
             return error.cipher or "", None
         return scope.cipher, cookie.parse_payload(opened.payload).expiry
@@ -418,9 +407,7 @@ class Prober:
             if closer is not None:
                 latest = self._views[(node.name, scope.name)]
                 common = clock.intersect(offset for offset in (latest.offset, closer) if offset is not None)
-                self._views[(node.name, scope.name)] = replace(
-                    latest, offset=common, offset_by="expiry" if common else ""
-                )
+                self._views[(node.name, scope.name)] = replace(latest, offset=common, offset_by="expiry" if common else "")
             return
 
 

@@ -166,8 +166,7 @@ def _matrix(report: Data) -> list[Data]:
         {
             "node": source["node"],
             "cells": [
-                {"node": target["node"], "state": _lives(source, target), "carried": _carried(source, target)}
-                for target in rows
+                {"node": target["node"], "state": _lives(source, target), "carried": _carried(source, target)} for target in rows
             ],
         }
         for source in rows
@@ -256,9 +255,7 @@ class _Scale:
     def __init__(self, points: list[Data], limits: list[float]) -> None:
         sizes: list[float] = sorted(max(abs(point["low"]), abs(point["high"])) for point in points)
         typical = max(sizes[len(sizes) // 2], 0.0005)
-        self.reach: float = max(
-            [sizes[-1] * 1.08, 0.001, *(limit * 1.08 for limit in limits if limit <= sizes[-1] * 3)]
-        )
+        self.reach: float = max([sizes[-1] * 1.08, 0.001, *(limit * 1.08 for limit in limits if limit <= sizes[-1] * 3)])
         self.bend = typical if self.reach > 12 * typical else 0.0
 
     def place(self, value: float) -> float:

@@ -34,10 +34,7 @@ def render(report: dict[str, Any]) -> str:
     metric("status", "The verdict.", [({"status": word}, word == report["status"]) for word in STATUSES])
     counts = report["nodes"].items()
     metric("nodes", "Nodes of the inventory group by status.", [({"status": word}, count) for word, count in counts])
-    per_key = [
-        ({"key": key["number"], "fingerprint": key["fingerprint"], "state": key["state"]}, key)
-        for key in report["keys"]
-    ]
+    per_key = [({"key": key["number"], "fingerprint": key["fingerprint"], "state": key["state"]}, key) for key in report["keys"]]
     metric("key_opens_nodes", "Nodes that accept the key.", [(labels, key["opens"]) for labels, key in per_key])
     metric("key_encrypts_nodes", "Nodes that encrypt with it.", [(labels, key["encrypts"]) for labels, key in per_key])
     metric(

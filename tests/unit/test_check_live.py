@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import ssl
 import sys
 from pathlib import Path
@@ -162,9 +164,7 @@ def test_a_revoked_key_that_is_still_accepted(port):
     scopes = parse_scopes([{**fleet.SCOPE, "port": port}])
     nodes = [HEALTHY[0].node, FAULTS["key_missing"][0].node]
     views = Prober(Plan(scopes, KEYS)).run(nodes)
-    question = Question(
-        tuple(node.name for node in nodes), scopes, (Key("", "primary"), Key("", "revoked")), clock.limits(3600)
-    )
+    question = Question(tuple(node.name for node in nodes), scopes, (Key("", "primary"), Key("", "revoked")), clock.limits(3600))
     assert findings(judge(question, views)) == {HEALTHY[0].address: {"revoked_key"}}
 
 
@@ -205,3 +205,44 @@ def test_tls(tmp_path):
         assert set().union(*findings(untrusted).values()) == {"tls_certificate"}
         plain = check(members, port, {"scheme": "http"})
         assert set().union(*findings(plain).values()) == {"probe_missing", "no_evidence"}
+
+
+SQLITE = next(Path("/usr/lib").glob("*/apr-util-1/apr_dbd_sqlite3*.so"), None)
+DBD = """
+DBDriver sqlite3
+DBDParams "{root}/%s.db"
+DBDPrepareSQL "delete from session where key = %%s" deletesession
+DBDPrepareSQL "update session set value = %%s, expiry = %%lld, key = %%s where key = %%s" updatesession
+DBDPrepareSQL "insert into session (value, expiry, key) values (%%s, %%lld, %%s)" insertsession
+DBDPrepareSQL "select value from session where key = %%s and (expiry = 0 or expiry > %%lld)" selectsession
+"""
+
+
+@pytest.mark.skipif(SQLITE is None, reason="apr-util's driver for SQLite is not installed")
+def test_sessions_in_a_database():
+    stored = (("SessionCookieName", "SessionDBDCookieName"), ("SessionCookieRemove Off", ""))
+    members = [Member(f"127.0.1.{last}", replace=stored, more=DBD % "shared") for last in (1, 2, 3)]
+    other_rows = Member("127.0.1.4", replace=stored, more=DBD % "another")
+    other_key = Member("127.0.1.5", replace=stored, more=DBD % "shared", keys=OTHER_KEY)
+    in_cookies = Member("127.0.1.6")
+    port = fleet.free_port()
+    with fleet.running([*members, other_rows, other_key, in_cookies], port) as (server,):
+        folder = Path(server._root)
+        folder.chmod(0o777)  # SQLite keeps a journal beside its file
+        for name in ("shared", "another"):
+            with contextlib.closing(sqlite3.connect(folder / f"{name}.db")) as rows, rows:
+                rows.execute("create table session (key text primary key, value text, expiry bigint)")
+            (folder / f"{name}.db").chmod(0o666)
+        assert sql_findings(members, port) == {}
+        assert sql_findings([*members, other_rows], port, carry="matrix")[other_rows.address] == {"store_lost"}
+        assert sql_findings([*members, other_key], port, carry="matrix")[other_key.address] == {"store_lost"}
+        assert sql_findings([*members, in_cookies], port) == {in_cookies.address: {"bad_cookie"}}
+
+
+def sql_findings(members, port, **plan):
+    scopes = parse_scopes([{**fleet.SCOPE, "port": port}])
+    nodes = [member.node for member in members]
+    views = Prober(Plan(scopes, KEYS, sql=frozenset(["app"]), timeout=5, **plan)).run(nodes)
+    keys = (Key("", "primary"), Key("", "secondary"))
+    names = tuple(node.name for node in nodes)
+    return findings(judge(Question(names, scopes, keys, clock.limits(3600), sql=frozenset(["app"])), views))

@@ -1,0 +1,215 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A check that the nodes send themselves gives the same verdict, and options are refused in clear words."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import socket
+import sys
+import threading
+import types
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import small_fleet as fleet
+from small_fleet import KEYS, OLD_KEY, Member
+
+from plugins.module_utils import check_options, clock
+from plugins.module_utils.clock import Interval
+from plugins.module_utils.evidence import Fault
+from plugins.module_utils.question import Key, Question
+from plugins.module_utils.scopes import parse_scopes
+from plugins.module_utils.verdict import judge
+from plugins.plugin_utils import node_side
+from plugins.plugin_utils.prober import Node, Plan, Prober
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def module():
+    """The module as it runs on a node; the collection's name leads to this checkout."""
+    names = ["ansible_collections.httpd_fleet.mod_session.plugins.module_utils".rsplit(".", left)[0] for left in range(6)]
+    for name in names:
+        sys.modules.setdefault(name, types.ModuleType(name)).__path__ = []
+    sys.modules[names[0] + ".check_options"] = check_options
+    spec = importlib.util.spec_from_file_location("session_check", ROOT / "plugins" / "modules" / "session_check.py")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    yield loaded
+    for name in [*names, names[0] + ".check_options"]:
+        sys.modules.pop(name, None)
+
+
+def through_nodes(module, members, port, **plan):
+    """A whole check by steps, each through JSON as between controller and node."""
+    scopes = parse_scopes([{**fleet.SCOPE, "port": port}])
+    names = [member.address for member in members]
+    asked, carried = {}, {}
+
+    def send(prober, name, shots):
+        requests = json.loads(json.dumps(node_side.requests(prober, Node(name, name), shots, "")))
+        assert not any(key in json.dumps(requests) for key in KEYS)
+        answers = module.ask_all(requests, "", 5, module.SteadyClock())
+        return json.loads(json.dumps([{**shot, "answer": answer} for shot, answer in zip(shots, answers)]))
+
+    for name in names:
+        prober = Prober(Plan(scopes, KEYS, **plan))
+        asked[name] = send(prober, name, node_side.key_shots(prober))
+    made = {}
+    for name in names:
+        for scope, session in node_side.sessions(Prober(Plan(scopes, KEYS, **plan)), asked[name]).items():
+            made.setdefault(scope, {})[name] = session
+    for name in names:
+        prober = Prober(Plan(scopes, KEYS, **plan))
+        carried[name] = send(prober, name, node_side.carry_shots(prober, name, names, made))
+
+    async def views():
+        prober = Prober(Plan(scopes, KEYS, **plan))
+        found = []
+        for name in names:
+            shots, near = [*asked[name], *carried[name]], Interval(-1000, 1000)
+            found += await node_side.views(prober, Node(name, name), shots, near, None)
+        return found
+
+    keys = (Key("", "primary"), Key("", "secondary"))
+    return asyncio.run(views()), Question(tuple(names), scopes, keys, clock.limits(3600))
+
+
+@pytest.mark.skipif(bool(fleet.NO_HTTPD), reason=fleet.NO_HTTPD or "httpd is here")
+def test_nodes_that_ask_themselves(module):
+    elsewhere = (("'/app/.mod-session-probe'", "'/app/elsewhere'"),)
+    members = [
+        Member("127.0.2.1"),
+        Member("127.0.2.2"),
+        Member("127.0.2.3", keys=f"{KEYS[1]}\n{OLD_KEY}\n"),
+        Member("127.0.2.4", replace=elsewhere),
+        Member("127.0.2.5", keys="# nothing\n"),
+    ]
+    port = fleet.free_port()
+    with fleet.running(members, port):
+        views, question = through_nodes(module, [*members, Member("127.0.2.9")], port, paths={"app": ("/app/x",)})
+        matrix, _question = through_nodes(module, members[:3], port, carry="matrix")
+    verdict = judge(question, views)
+    assert {(item.node, item.code) for item in verdict.findings} == {
+        ("127.0.2.3", "stale_ring"),
+        ("127.0.2.4", "probe_missing"),
+        ("127.0.2.5", "plain_text"),
+        ("127.0.2.9", "refused"),
+    }
+    lived = {(carried.source, view.node): carried.lived for view in views for carried in view.carried}
+    assert lived == {("127.0.2.2", "127.0.2.3"): False, ("127.0.2.1", "127.0.2.2"): True, ("127.0.2.3", "127.0.2.1"): True}
+    pairs = {(carried.source, view.node): carried.lived for view in matrix for carried in view.carried}
+    assert len(pairs) == 6 and {pair for pair, lives in pairs.items() if not lives} == {
+        ("127.0.2.1", "127.0.2.3"), ("127.0.2.2", "127.0.2.3"),
+    }  # fmt: skip
+    # The way to the node adds its uncertainty to that of the answer.
+    assert all(0 in offset and offset.width >= 2000 for offset in verdict.clocks.offsets.values())
+
+
+def test_a_node_that_was_not_asked():
+    scopes = parse_scopes([fleet.SCOPE])
+    prober = Prober(Plan(scopes, KEYS))
+    (view,) = asyncio.run(node_side.views(prober, Node("a", "a"), [], None, Fault("not_asked", "no ssh")))
+    assert view.fault == Fault("not_asked", "no ssh") and not view.answered
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ([], None),
+        ([[0, 1000, 200]], Interval(800, 1001)),
+        ([[0, 1000, 200], [500, 1510, 520], [900, 1990, 1100]], Interval(990, 1001)),
+        ([[0, 1000, 10], [500, 500, 510]], None),  # the clock was set in between
+    ],
+)
+def test_bracket(samples, expected):
+    assert node_side.bracket(samples) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"", "closed"),
+        (b"SSH-2.0-x\r\n", "garbage"),
+        (b"HTTP/1.1 abc\r\n\r\n", "garbage"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 70000, "too_large"),
+        (None, "timeout"),
+    ],
+)
+def test_node_side_faults(module, answer, kind):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = threading.Event()
+
+        def serve():
+            connection, _address = server.accept()
+            with connection:
+                connection.recv(1000)
+                if answer is None:
+                    done.wait(10)
+                else:
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        request = {
+            "scope": "app", "purpose": "key", "address": "127.0.0.1", "port": server.getsockname()[1], "tls": False,
+            "host": "x", "text": "GET / HTTP/1.1\r\n\r\n",
+        }  # fmt: skip
+        answers = module.ask_all([request, request], "", 0.5, module.SteadyClock())
+        done.set()
+        thread.join()
+    assert [item["fault"] for item in answers] == [kind, kind]
+
+
+SCOPES = parse_scopes([{"name": "app", "path": "/app"}, {"name": "shop", "path": "/app/shop", "cookie_name": "s"}])
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        ([], {}),
+        (["/app/x", "/app/shop/y"], {"app": ("/app/x",), "shop": ("/app/shop/y",)}),
+        (["/app"], {"app": ("/app",)}),
+        ([{"scope": "app", "path": "/elsewhere"}], {"app": ("/elsewhere",)}),
+    ],
+)
+def test_paths(paths, expected):
+    assert check_options.paths_by_scope(paths, SCOPES) == expected
+
+
+@pytest.mark.parametrize(
+    "paths", [["/other"], ["/application"], [{"scope": "none", "path": "/app"}], [{"scope": "app"}], [7], ["/app/a b"],
+              ["/app/\r\nX: y"], ["/app/\x7f"]],
+)  # fmt: skip
+def test_paths_refused(paths):
+    with pytest.raises(check_options.OptionError, match="paths"):
+        check_options.paths_by_scope(paths, SCOPES)
+
+
+@pytest.mark.parametrize(("payload", "size"), [(None, 0), ("", 0), (7, 7), ("7", 7), ("a=b&c=d", 7), ("a=ä", 4)])
+def test_payload(payload, size):
+    assert check_options.payload_bytes(payload) == size
+
+
+@pytest.mark.parametrize("payload", [-1, True, 1.5, [], {}])
+def test_payload_refused(payload):
+    with pytest.raises(check_options.OptionError, match="payload"):
+        check_options.payload_bytes(payload)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(None, None), (0.5, 500000), (5, 5000000)])
+def test_limits_in_microseconds(seconds, expected):
+    assert check_options.micros(seconds, "warn_drift") == expected
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 86400, float("nan")])
+def test_limits_refused(seconds):
+    with pytest.raises(check_options.OptionError, match="warn_drift"):
+        check_options.micros(seconds, "warn_drift")
