@@ -67,6 +67,10 @@ demo-down:  ## remove the demo: containers, network, keys, certificates
 	@rm -rf $(CACHE)/demo demo/inventory/group_vars/session_fleet/vault.yml
 	@echo 'Kept for a quick next start: the images and .cache/venv; `make clean` removes them too.'
 
+.PHONY: bench-check
+bench-check: deps-python  ## how long a check of 1,000 and of 10,000 addresses takes, beside a replay (needs httpd and ab)
+	python tests/bench/bench_check.py $(ARGS)
+
 .PHONY: build
 build: deps-python  ## the collection as an installable file, in .cache
 	ansible-galaxy collection build --force --output-path $(CACHE)
