@@ -55,7 +55,8 @@ class Shot:
     ``marked``: whether the answer has the ``Cache-Control: no-cache, private`` that mod_session_cookie and
     mod_session_dbd add whenever sessions are on, also where they send no cookie.
     ``location``: the answer's Location header, cut short. ``large``: its body is larger than an answer to a probe is.
-    ``sent``, ``received``: microseconds by the asker's clock.
+    ``twice``: that mark is there twice: httpd loaded the session a second time to save it. ``sent``, ``received``:
+    microseconds by the asker's clock.
     """
 
     purpose: str
@@ -66,6 +67,7 @@ class Shot:
     marked: bool = False
     location: str = ""
     large: bool = False
+    twice: bool = False
     sent: int = 0
     received: int = 0
 
@@ -100,6 +102,7 @@ class PathView:
     sealed: str
     encrypts_with: int | None
     accepted: bool | None
+    twice: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class View:
     size: int = 0
     marked: bool = False
     large: bool = False
+    twice: bool = False
     other_names: tuple[str, ...] = ()
     cipher: str = ""
     offset: Interval | None = None
@@ -195,6 +199,7 @@ def fold(
         size=max((cookie.size for cookie in cookies), default=0),
         marked=any(shot.marked for shot in told),
         large=any(shot.large for shot in at_probe),
+        twice=any(shot.twice for shot in told),
         other_names=tuple(sorted({name for shot in told for name in shot.seen.other_names})),
         cipher=cipher,
         offset=offset,
@@ -224,4 +229,4 @@ def _accepts(keys: int, told: list[Shot]) -> tuple[bool | None, ...]:
 
 def _path(shot: Shot) -> PathView:
     seen = shot.seen
-    return PathView(shot.path, seen.status, seen.sealed, seen.encrypts_with, seen.accepted)
+    return PathView(shot.path, seen.status, seen.sealed, seen.encrypts_with, seen.accepted, shot.twice)

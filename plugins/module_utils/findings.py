@@ -188,6 +188,12 @@ KINDS: dict[str, Kind] = {
         "A narrower section or an .htaccess file there sets SessionCryptoPassphrase, a cookie name or Session by "
         "itself: it replaces the fleet's. Remove it.",
     ),
+    "loaded_twice": Kind(
+        FAIL,
+        "httpd loses the session it has read",
+        "httpd 2.4.71 loads a session once more to save it, and with SessionCookieRemove On the cookie is gone by then: the "
+        "session is not prolonged, or is overwritten. Turn SessionCookieRemove off there.",
+    ),
     "carry_lost": Kind(
         FAIL,
         "session of another node does not live here",

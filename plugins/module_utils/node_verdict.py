@@ -87,6 +87,8 @@ def _no_cookie(view: View, scope: Scope) -> Finding:
     expected = f"a cookie {scope.cookie_name}"
     if view.other_names:
         return finding("cookie_name", view.node, scope.name, f"the cookie is called {', '.join(view.other_names)}", expected)
+    if view.twice:
+        return finding("loaded_twice", view.node, scope.name, "the answer to another path shows that", expected)
     if view.fallback and scope.update_interval:
         # There a session that was not opened is not sent, and neither is one where sessions are off.
         seen = "sessions are on, but no key came back" if view.marked else "no cookie came back from another path"
@@ -169,6 +171,10 @@ def _judge_paths(question: Question, view: View, scope: Scope) -> list[Finding]:
     found = []
     for path in view.paths:
         if path.sealed == "key" and path.encrypts_with == view.encrypts_with and path.accepted:
+            continue
+        if path.twice:
+            seen = f"the answer to {path.path} shows that"
+            found.append(finding("loaded_twice", view.node, scope.name, seen, "the session lives on"))
             continue
         if path.sealed == "key" and path.encrypts_with is not None:
             seen = f"{path.path} encrypts with {question.name(path.encrypts_with)}"

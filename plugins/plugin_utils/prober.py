@@ -233,8 +233,7 @@ class Prober:
     def _shot(self, reply: Reply, scope: Scope, purpose: str, path: str, key: int | None, value: str, source: str = "") -> Shot:
         answer = reply.answer
         seen = probe.observe(answer, scope.cookie_name, self.plan.passphrases, scope.cipher, self.marker, value)
-        marked, location = _marked(answer), _location(answer)
-        return Shot(purpose, path, key, seen, source, marked, location, reply.large, answer.sent, answer.received)
+        return _shot(reply, purpose, path, key, seen, source)
 
     def probe(self, scope: Scope, key: int, expiring: bool) -> str:
         """The cookie of a probe, sealed once for all nodes.
@@ -380,8 +379,7 @@ class Prober:
         lived = None if not session else value == session
         seen = Observation(answer.status, plain.cookie, sealed, None, lived, plain.max_age, plain.date)
         purpose = "carry" if session else "key"
-        path, marked, location = scope.probe_path, _marked(answer), _location(answer)
-        return Shot(purpose, path, None, seen, source, marked, location, reply.large, answer.sent, answer.received)
+        return _shot(reply, purpose, scope.probe_path, None, seen, source)
 
     # Clocks
 
@@ -415,8 +413,22 @@ def _header(answer: Answer, name: str) -> str:
     return ", ".join(value for key, value in answer.headers if key.lower() == name)
 
 
-def _marked(answer: Answer) -> bool:
-    return MARK in _header(answer, "cache-control")
+def _shot(reply: Reply, purpose: str, path: str, key: int | None, seen: Observation, source: str) -> Shot:
+    answer = reply.answer
+    marks = _header(answer, "cache-control").count(MARK)
+    return Shot(
+        purpose,
+        path,
+        key,
+        seen,
+        source,
+        marked=marks > 0,
+        location=_location(answer),
+        large=reply.large,
+        twice=marks > 1,
+        sent=answer.sent,
+        received=answer.received,
+    )
 
 
 def _location(answer: Answer) -> str:

@@ -102,6 +102,8 @@ GONE = {"sealed": "none", "encrypts_with": None, "accepts": (None, None), "look"
         ({"paths": (PathView("/app/x", 200, "unlisted_key", None, None),)}, "path_cut_off", "fail"),
         ({"paths": (PathView("/app/x", 200, "key", 1, True),)}, "path_cut_off", "fail"),
         ({"paths": (PathView("/app/x", 200, "key", 0, False),)}, "path_cut_off", "fail"),
+        ({"paths": (PathView("/app/x", 200, "none", None, None, True),)}, "loaded_twice", "fail"),
+        ({**GONE, "fallback": True, "twice": True}, "loaded_twice", "fail"),
         ({"carried": (Carried("a", False),)}, "carry_lost", "fail"),
         ({"carried": (Carried("a", None),)}, "carry_unknown", "unknown"),
         ({"offset": Interval(6 * SECOND, 6 * SECOND)}, "clock_drift", "fail"),
