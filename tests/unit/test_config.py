@@ -99,6 +99,12 @@ def test_a_client_cannot_speak_in_the_name_of_the_session() -> None:
     assert found[start + 6].startswith("<If ")
 
 
+def test_a_header_of_five_words_is_unset_in_all_spellings() -> None:
+    unset = {line for line in lines(request_header="a-b_c-d_e") if "unset" in line}
+    assert len(unset) == 16
+    assert {'RequestHeader unset "a-b_c-d_e"', 'RequestHeader unset "a_b_c_d_e"', 'RequestHeader unset "a-b-c-d-e"'} < unset
+
+
 def test_a_header_of_many_words_is_unset_as_it_is_and_with_underscores() -> None:
     unset = [line for line in lines(request_header="a-b-c-d-e-f") if "unset" in line]
     assert unset == ['RequestHeader unset "a-b-c-d-e-f"', 'RequestHeader unset "a_b_c_d_e_f"']

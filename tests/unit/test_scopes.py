@@ -47,6 +47,7 @@ def test_no_scopes_at_all_is_a_list_too() -> None:
         ("path", "/a/b-c_d.e~f@g:h+i", "/a/b-c_d.e~f@g:h+i"),
         ("path", "/.well-known", "/.well-known"),
         ("path", "/...", "/..."),
+        ("path", "/" + "a" * 511, "/" + "a" * 511),
         ("virtual_host", "WWW.Example.com", "www.example.com"),
         ("virtual_host", "localhost", "localhost"),
         ("virtual_host", None, ""),
@@ -289,6 +290,9 @@ def test_scopes_that_would_destroy_each_others_sessions(
         ({"path": "/a", "virtual_host": "a.x.com", "cookie_domain": "x.com"}, {"path": "/b", "virtual_host": "b.x.com"}),
         ({"path": "/a", "virtual_host": "a.com"}, {"path": "/a", "cookie_name": "other"}),
         ({"path": "/", "exclude": ["/a"]}, {"path": "/b", "cookie_name": "other"}),
+        # What is excluded does not hold on another host, nor outside of the section.
+        ({"path": "/", "exclude": ["/b"], "virtual_host": "a.com"}, {"path": "/b", "virtual_host": "b.com"}),
+        ({"path": "/a", "exclude": ["/b"]}, {"path": "/b"}),
     ],
 )
 def test_scopes_that_live_together(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -317,7 +321,7 @@ json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6) | st.sampled_from(
         ["/", "/a", "app", "Lax", "aes128", "yes", "http"]),
     lambda inner: st.lists(inner, max_size=3), max_leaves=4)
-OPTIONS = list(Scope.__dataclass_fields__)
+OPTIONS: list[str] = list(Scope.__dataclass_fields__)
 
 
 @given(st.lists(st.dictionaries(st.sampled_from([*OPTIONS, "x"]), json, max_size=5).map(lambda more: {**APP, **more}) | json,
