@@ -107,6 +107,7 @@ class ActionModule(ActionBase):
             micros(options["fail_drift"], "fail_drift"),
         )
         self._keys = self._read_keys(passphrases, revoked)
+        self._ring = self._read_ring()
         self._plan = Plan(
             scopes=self._scopes,
             passphrases=(*passphrases, *revoked),
@@ -122,18 +123,29 @@ class ActionModule(ActionBase):
 
     def _read_keys(self, passphrases, revoked):
         info = self._options["key_info"]
-        if info and len(info) != len(passphrases):
+        every = [*passphrases, *revoked]
+        if info and len(info) not in (len(passphrases), len(every)):
             raise OptionError(f"key_info has {len(info)} entries for {len(passphrases)} passphrases")
         keys = []
-        for index, passphrase in enumerate(passphrases):
-            known = info[index] if info else {}
-            state = str(known.get("state") or ("secondary" if index else "primary"))
+        for index, passphrase in enumerate(every):
+            known = info[index] if index < len(info) else {}
+            listed = index < len(passphrases)
+            state = str(known.get("state") or ("secondary" if index else "primary")) if listed else "revoked"
+            if state not in STATES or (listed and state == "revoked"):
+                raise OptionError(f"key_info: a state is one of {', '.join(STATES[:-1])}, not {state!r}")
             created = known.get("created")
-            if state not in STATES:
-                raise OptionError(f"key_info: a state is one of {', '.join(STATES)}, not {state!r}")
-            created = None if created is None else int(float(created))
-            keys.append(Key(fingerprint(passphrase), state, created, is_weak(passphrase)))
-        return (*keys, *(Key(fingerprint(passphrase), "revoked") for passphrase in revoked))
+            name = str(known.get("id") or fingerprint(passphrase))
+            keys.append(Key(name, state, None if created is None else int(float(created)), is_weak(passphrase)))
+        return tuple(keys)
+
+    def _read_ring(self):
+        ring = self._options["ring"]
+        if not ring:
+            return None
+        try:
+            return str(ring["id"]), int(ring["generation"])
+        except (KeyError, TypeError, ValueError):
+            raise OptionError("ring: give its id and its generation") from None
 
     def _context(self):
         if all(scope.scheme != "https" for scope in self._scopes):
@@ -281,6 +293,7 @@ class ActionModule(ActionBase):
             sql=self._plan.sql,
             payload=self._payload,
             clock_set=prober.clock.was_set(),
+            ring=self._ring,
         )
 
     # Results
@@ -309,7 +322,7 @@ class ActionModule(ActionBase):
             {**key, "missing": key["missing"][:MOST_NAMES], "not_encrypting": key["not_encrypting"][:MOST_NAMES]}
             for key in data["keys"]
         ]
-        return {
+        result = {
             "changed": False,
             "failed": failed,
             "msg": data["summary"],
@@ -323,6 +336,9 @@ class ActionModule(ActionBase):
             "findings_total": len(data["findings"]),
             "reports": written,
         }
+        if self._options["return_report"]:
+            result["report"] = data
+        return result
 
 
 def _replace(path, text):

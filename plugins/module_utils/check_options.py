@@ -13,6 +13,7 @@ ARGUMENT_SPEC: dict[str, dict[str, object]] = {
     "passphrases": {"type": "list", "elements": "str", "required": True, "no_log": True},
     "key_info": {"type": "list", "elements": "dict", "default": [], "no_log": False},
     "revoked": {"type": "list", "elements": "str", "default": [], "no_log": True},
+    "ring": {"type": "dict"},
     "allow_weak": {"type": "bool", "default": False},
     "scopes": {"type": "list", "elements": "dict", "required": True},
     "group": {"type": "str", "default": "session_fleet"},
@@ -31,6 +32,7 @@ ARGUMENT_SPEC: dict[str, dict[str, object]] = {
     "concurrency": {"type": "int", "default": 64},
     "report_dir": {"type": "path"},
     "fail": {"type": "bool", "default": True},
+    "return_report": {"type": "bool", "default": False},
     "quiet": {"type": "bool", "default": False},
     "requests": {"type": "list", "elements": "dict", "default": []},
 }

@@ -31,7 +31,8 @@ class Question:
     ``nodes``: all of the inventory group. ``keys``: as they were probed for, the revoked ones last; the index of a key
     in a view is its place here. ``sql``: names of the scopes whose sessions are kept in a database. ``absent``: nodes
     that the operator declared absent; they are asked too. ``payload``: bytes of a session that has to fit, 0 for none.
-    ``clock_set``: microseconds by which the asker's clock was set meanwhile.
+    ``clock_set``: microseconds by which the asker's clock was set meanwhile. ``ring``: id and generation of the ring that
+    the keys are from, if any.
     """
 
     nodes: tuple[str, ...]
@@ -42,6 +43,7 @@ class Question:
     sql: frozenset[str] = frozenset()
     payload: int = 0
     clock_set: int = 0
+    ring: tuple[str, int] | None = None
 
     def name(self, index: int) -> str:
         """How a key is called in sentences."""

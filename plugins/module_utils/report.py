@@ -34,6 +34,7 @@ def build(question: Question, views: Sequence[View], verdict: Verdict, started: 
         "time": moment(started // SECOND),
         "duration": round((ended - started) / SECOND, 3),
         "via": via,
+        "ring": None if question.ring is None else {"id": question.ring[0], "generation": question.ring[1]},
         "status": verdict.status,
         "passed": verdict.passed,
         "summary": summary(question, verdict),

@@ -28,8 +28,9 @@ options:
     required: true
   key_info:
     description:
-      - What is known of the keys, in the same order; only for the report.
-      - Each entry may have C(state) (V(primary), V(staged) or V(secondary)) and C(created) (seconds since the epoch).
+      - What is known of the keys, in the same order; only for the report. The revoked ones may follow.
+      - Each entry may have C(id) (the key's name in reports, by default its fingerprint), C(state) (V(primary), V(staged)
+        or V(secondary)) and C(created) (seconds since the epoch).
     type: list
     elements: dict
     default: []
@@ -38,6 +39,9 @@ options:
     type: list
     elements: str
     default: []
+  ring:
+    description: C(id) and C(generation) of the ring that the keys are from; they are written into the report.
+    type: dict
   allow_weak:
     description: Accept weak passphrases, for a fleet that already uses them. They are warned of.
     type: bool
@@ -125,6 +129,10 @@ options:
     description: Fail the task when a node fails or cannot be judged. Else only RV(status) and RV(passed) say so.
     type: bool
     default: true
+  return_report:
+    description: Return the whole report, as described in docs/report.md.
+    type: bool
+    default: false
   quiet:
     description: Do not print the report to the terminal.
     type: bool
@@ -209,6 +217,10 @@ findings_total:
   description: How many there are.
   returned: always
   type: int
+report:
+  description: The whole report.
+  returned: when O(return_report=true)
+  type: dict
 reports:
   description: The files that were written.
   returned: always

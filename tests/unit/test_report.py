@@ -37,7 +37,7 @@ def made(count, faults=None, name="web"):
             carried=(Carried(nodes[number - 1], True),) if count > 1 else (),
         )  # fmt: skip
         views.append(replace(view, **(faults or {}).get(number, {})))
-    question = Question(nodes, SCOPES, KEYS, clock.limits(3600))
+    question = Question(nodes, SCOPES, KEYS, clock.limits(3600), ring=("r1", 7))
     return report.build(question, views, judge(question, views), NOW, NOW + 1500000, "controller")
 
 
