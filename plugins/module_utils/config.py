@@ -25,7 +25,7 @@ _LINE = re.compile(r"(?:[^\n]*\\\r?\n)*[^\n]*(?:\n|\Z)")
 def modules_for(scopes: Sequence[Scope]) -> Tuple[str, ...]:
     """Names of the httpd modules that these scopes need, in the order they are loaded."""
     names = ["session", "session_cookie", "session_crypto"]
-    if any(scope.request_header for scope in scopes):
+    if any(scope.request_header or scope.hide_cookie for scope in scopes):
         names.append("headers")
     return tuple(names)
 
@@ -46,7 +46,8 @@ def _section(scope: Scope, key_file: str, version: Tuple[int, ...]) -> str:
     lines = [
         "Session On",
         "SessionCookieName %s %s" % (scope.cookie_name, ";".join(_attributes(scope))),
-        "SessionCookieRemove %s" % ("On" if scope.hide_cookie else "Off"),
+        # With On, httpd 2.4.71 loads the session again when it saves it, finds the cookie gone, and loses the session.
+        "SessionCookieRemove Off",
         "SessionCryptoCipher %s" % scope.cipher,
         'SessionCryptoPassphraseFile "%s"' % key_file,
         "SessionMaxAge %d" % scope.max_age,
@@ -59,6 +60,8 @@ def _section(scope: Scope, key_file: str, version: Tuple[int, ...]) -> str:
     if scope.request_header:
         lines += ['RequestHeader unset "%s"' % name for name in _spellings(scope.request_header)]
         lines.append('RequestHeader set "%s" "%%{HTTP_SESSION}e" env=HTTP_SESSION' % scope.request_header)
+    if scope.hide_cookie:
+        lines += _without_cookie(scope.cookie_name)
     if scope.response_header:
         lines.append("SessionHeader %s" % scope.response_header)
     if scope.log_level:
@@ -72,6 +75,15 @@ def _section(scope: Scope, key_file: str, version: Tuple[int, ...]) -> str:
     lines.append("</If>")
     return '# %s\n<Location "%s">\n%s</Location>\n' % (
         scope.name, scope.path, "".join("    %s\n" % line for line in lines))
+
+
+def _without_cookie(name: str) -> List[str]:
+    """Takes the session cookie out of what the backend is sent, after mod_session has read it."""
+    return [
+        'RequestHeader edit* Cookie "(^|;)[ \\t]*%s=[^;]*" ""' % re.escape(name),
+        'RequestHeader edit Cookie "^[; \\t]+" ""',
+        "RequestHeader unset Cookie \"expr=%{req:Cookie} == ''\"",
+    ]
 
 
 def _attributes(scope: Scope) -> List[str]:

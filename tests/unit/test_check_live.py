@@ -250,7 +250,7 @@ def sql_findings(members, port, **plan):
 
 def test_a_session_that_is_loaded_twice_is_no_path_of_its_own():
     """SessionCookieRemove On: httpd 2.4.71 loses the session where a request is not denied, others do not."""
-    member, port = Member("127.0.1.7", {"hide_cookie": True}), fleet.free_port()
+    member, port = Member("127.0.1.7", {"directives": ["SessionCookieRemove On"]}), fleet.free_port()
     with fleet.running([member], port) as (server,):
         (Path(server._root) / "pages" / "app").mkdir()
         (Path(server._root) / "pages" / "app" / "admin").write_text("hello\n")

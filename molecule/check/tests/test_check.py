@@ -24,7 +24,7 @@ from tests import journey
 FLEET = ("n1", "n2", "n3")
 NODE = "n2"
 # SessionCookieRemove On makes httpd 2.4.71 lose a session where a request is not denied: no other path could be asked.
-SCOPE = {**journey.APP, "hide_cookie": False}
+SCOPE = journey.APP
 SITE = "www.example.test"
 CONF = "/etc/apache2/conf-available/mod-session-fleet.conf"
 KEYS = "/etc/apache2/mod_session/passphrases"
