@@ -16,12 +16,14 @@ ARGS ?=
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-.PHONY: deps deps-python deps-containers deps-browser
+.PHONY: deps deps-python deps-containers deps-httpd deps-browser
 deps: deps-python deps-containers  ## install what is missing (podman and others by apt; Python tools in .cache/venv)
 deps-python:
 	@tools/deps python
 deps-containers:
 	@tools/deps containers
+deps-httpd:
+	@tools/deps httpd
 deps-browser:
 	@tools/deps browser
 
@@ -49,7 +51,7 @@ browser: deps deps-browser  ## a real browser on the demo: its session stays whi
 	pytest tests/browser $(ARGS)
 
 .PHONY: test
-test: lint unit molecule browser  ## what CI runs: all of these
+test: deps-httpd lint unit build molecule browser  ## what CI runs: all of these
 
 .PHONY: demo demo-up demo-deploy demo-down
 demo: demo-deploy  ## a fleet on this machine: three nodes, a load balancer, one session
@@ -65,7 +67,7 @@ demo-down:  ## remove the demo: containers, network, keys, certificates
 	@tools/deps python
 	@python demo/fleet.py down demo/fleet.json
 	@rm -rf $(CACHE)/demo demo/inventory/group_vars/session_fleet/vault.yml
-	@echo 'Kept for a quick next start: the images and .cache/venv; `make clean` removes them too.'
+	@$(if $(filter clean,$(MAKECMDGOALS)),,echo 'Kept for a quick next start: the images and .cache/venv; `make clean` removes them.')
 
 .PHONY: bench-check
 bench-check: deps-python  ## how long a check of 1,000 and of 10,000 addresses takes, beside a replay (needs httpd and ab)

@@ -20,6 +20,7 @@ from pathlib import Path
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "fleet"
 SETTINGS = CACHE / "containers.conf"
 PROBE = "session-fleet-probe"
+NEEDS_ROOT = "Containers that boot systemd need root: run this as root, or as a user who may use sudo."
 
 
 class FleetError(Exception):
@@ -31,7 +32,7 @@ def as_root(command: list[str]) -> list[str]:
     if os.geteuid() == 0:
         return command
     if not shutil.which("sudo"):
-        raise FleetError("Containers that boot systemd need root: run this as root, or as a user who may use sudo.")
+        raise FleetError(NEEDS_ROOT)
     return ["sudo", "--preserve-env=CONTAINERS_CONF", *command]
 
 
@@ -59,6 +60,8 @@ def podman(*words: str, check: bool = True, timeout: float = 600, stdin: bytes |
     """Run podman; its output. With check, a failure is a FleetError with podman's own last words."""
     done = run(as_root(["podman", *words]), timeout=timeout, stdin=stdin)
     if check and done.returncode != 0:
+        if last_words(done).startswith("sudo:"):
+            raise FleetError(f"{NEEDS_ROOT} ({last_words(done)})")
         raise FleetError(f"podman {words[0]} failed: {last_words(done)}")
     return done.stdout.decode(errors="replace").strip()
 

@@ -86,7 +86,8 @@ class Container:
 
     def digest(self) -> str:
         """A hash of all that it is made from: another one means that it must be made anew."""
-        made_from = [WAY_OF_MAKING, self.image, self.address, sorted(self.ports.items()), self.capabilities]
+        key = _key(USER_KEY, "session-fleet").with_suffix(".pub").read_text()
+        made_from = [WAY_OF_MAKING, key, self.image, self.address, sorted(self.ports.items()), self.capabilities]
         return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:16]
 
 
@@ -152,6 +153,7 @@ def found(fleet: Fleet) -> dict[str, tuple[str, str]]:
 
 def up(fleet: Fleet) -> None:
     """Bring the whole fleet up. What runs as described is left alone; after a failure what was made is removed."""
+    _refuse_other_checkout(fleet)
     there = found(fleet)
     missing = [one for one in fleet.containers if there.get(one.id, ("", ""))[0] != one.digest()]
     stopped = [one for one in fleet.containers if one not in missing and there[one.id][1] != "running"]
@@ -222,6 +224,17 @@ def _in_parallel(action: Callable[[Container], object], containers: list[Contain
         list(pool.map(action, containers))
 
 
+def _refuse_other_checkout(fleet: Fleet) -> None:
+    listed = podman("ps", "-a", "--filter", f"label=session-fleet={fleet.name}", "--format", "json")
+    for entry in json.loads(listed or "[]"):
+        owner = entry["Labels"].get("session-checkout", str(CACHE))
+        if owner != str(CACHE):
+            raise FleetError(
+                f"A fleet '{fleet.name}' was already started from another folder, {Path(owner).parents[1]}. Remove it "
+                "first: demo/fleet.py down SPEC, here or there (for the demo: make demo-down)."
+            )
+
+
 def _refuse_ports_in_use(container: Container) -> None:
     for port in container.ports:
         with socket.socket() as tried:
@@ -268,9 +281,8 @@ def _create(fleet: Fleet, one: Container, inner_address: str) -> None:
     podman(
         "create", "--systemd=always", "--name", one.id, "--hostname", one.name,
         "--label", f"session-fleet={fleet.name}", "--label", f"session-digest={one.digest()}",
-        # A fixed hardware address: with a new one at every start, this machine would look for the old one for half a minute.
+        "--label", f"session-checkout={CACHE}",
         "--network", fleet.network, "--ip", inner_address, "--mac-address", one.mac_address,
-        "--mac-address", _hardware_address(inner_address),
         "--network-alias", one.name,
         *publish, *(f"--cap-add={name}" for name in one.capabilities), one.image, "/sbin/init",
     )  # fmt: skip
@@ -292,11 +304,6 @@ def _create(fleet: Fleet, one: Container, inner_address: str) -> None:
             entry.size, entry.mode = len(content), mode
             tar.addfile(entry, io.BytesIO(content))
     podman("cp", "-", f"{one.id}:/", stdin=archive.getvalue())
-
-
-def _hardware_address(inner_address: str) -> str:
-    """A locally administered address that follows from the one in the network."""
-    return "02:5e:" + ":".join(f"{int(part):02x}" for part in inner_address.split("."))
 
 
 def _key(path: Path, comment: str) -> Path:

@@ -117,9 +117,11 @@ def _bootstrap(suite: str, kind: str, archive: str) -> None:
             raise FleetError(f"The {suite} image took over half an hour; is the package mirror slow?") from error
     if done.returncode != 0:
         (CACHE / "image.log").write_bytes(done.stderr)
-        errors = [line for line in done.stderr.decode(errors="replace").splitlines() if line.startswith(("E:", "Err:"))]
+        # apt says what failed in one line and why in the next.
+        error = re.search(r"^(?:Err|E):.*(?:\n  .*)?", done.stderr.decode(errors="replace"), re.MULTILINE)
+        reason = " ".join(error.group(0).split()) if error else last_words(done)
         raise FleetError(
-            f"The {suite} image could not be built from {_mirrors()[0]}: {errors[0] if errors else last_words(done)} "
+            f"The {suite} image could not be built from {_mirrors()[0]}: {reason} "
             "(all of it: .cache/fleet/image.log). FLEET_MIRROR=http://... names another Debian mirror."
         )
 

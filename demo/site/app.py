@@ -94,14 +94,15 @@ class Shop(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Show the page, or the same as JSON."""
         url = urlsplit(self.path)
-        session = dict(parse_qsl(self.headers.get("X-Session", "")))
+        given = dict(parse_qsl(self.headers.get("X-Session", "")))
+        session = dict(given)
         if url.path == "/health":
             self._answer("text/plain", "ok\n")
         elif url.path in ("/app/", "/app/count"):
             count = int(session.get("count", "0")) + 1
             session["count"] = str(count)
             if url.path == "/app/":
-                self._answer("text/html; charset=utf-8", page(session, url.query), {"count": str(count)})
+                self._answer("text/html; charset=utf-8", page(session, given, url.query), {"count": str(count)})
             else:
                 self._answer_json({"count": count, "node": NODE}, {"count": str(count)})
         elif url.path == "/app/notes":
@@ -152,8 +153,8 @@ def notes_of(session: dict[str, str]) -> list[str]:
     return [note for note in session.get("notes", "").split("\n") if note]
 
 
-def page(session: dict[str, str], query: str) -> str:
-    """The page as a visitor sees it."""
+def page(session: dict[str, str], given: dict[str, str], query: str) -> str:
+    """The page as a visitor sees it, with the session as it is now and as httpd gave it."""
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in notes_of(session))
     user = session.get("shop-user", "")
     if user:
@@ -162,12 +163,12 @@ def page(session: dict[str, str], query: str) -> str:
         failed = '<p role="alert">That was not right, try again.</p>' if query == "login=failed" else ""
         login = failed + LOGIN
     # mod_auth_form keeps the password in the (encrypted) session; nobody needs to see it here.
-    given = "".join(
+    listed = "".join(
         f"<li><code>{html.escape(name)} = {'(not shown)' if name.endswith('-pw') else html.escape(value)}</code></li>"
-        for name, value in sorted(session.items())
+        for name, value in sorted(given.items())
     )
     return PAGE.substitute(
-        count=session["count"], node=html.escape(NODE), longest=LONGEST_NOTE, login=login, given=given,
+        count=session["count"], node=html.escape(NODE), longest=LONGEST_NOTE, login=login, given=listed,
         notes=f"<ul id=notes>{notes}</ul>" if notes else '<p class="soft">None yet.</p>',
     )  # fmt: skip
 
