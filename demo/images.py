@@ -118,8 +118,8 @@ def _bootstrap(suite: str, kind: str, archive: str) -> None:
     if done.returncode != 0:
         (CACHE / "image.log").write_bytes(done.stderr)
         # apt says what failed in one line and why in the next.
-        error = re.search(r"^(?:Err|E):.*(?:\n  .*)?", done.stderr.decode(errors="replace"), re.MULTILINE)
-        reason = " ".join(error.group(0).split()) if error else last_words(done)
+        found = re.search(r"^(?:Err|E):.*(?:\n  .*)?", done.stderr.decode(errors="replace"), re.MULTILINE)
+        reason = " ".join(found.group(0).split()) if found else last_words(done)
         raise FleetError(
             f"The {suite} image could not be built from {_mirrors()[0]}: {reason} "
             "(all of it: .cache/fleet/image.log). FLEET_MIRROR=http://... names another Debian mirror."
