@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
-from typing import Callable
+from pathlib import Path
+from typing import Any, Callable
 
 import pytest
 from hypothesis import example, given, settings
@@ -16,6 +18,9 @@ from plugins.module_utils.passphrases import PassphraseError, fingerprint, is_we
 
 STRONG = "Kq8f-LZ2xM0wPb7Rk3TnV9sYc5HdJgEa"
 OTHER = "v7Wn_3bXo9QeUj5Zt1RyGm4Ks8LcHd2Fp6Aq0Bi"
+
+# Passphrase files with what a real httpd reads from them (held against one in test_passphrases_live.py).
+FILES = Path(__file__).resolve().parents[1] / "vectors" / "passphrase_files.json"
 
 
 def refusal(given_list: object, allow_weak: bool = False) -> PassphraseError:
@@ -28,6 +33,8 @@ def test_accepted() -> None:
     assert validate([STRONG, OTHER]) == ([STRONG, OTHER], [])
     assert validate((STRONG,)) == ([STRONG], [])
     assert validate([STRONG, OTHER], allow_weak=True) == ([STRONG, OTHER], [])
+    longest = "abcdefgh" * (passphrases.MAX_LENGTH // 8)
+    assert validate([longest]) == ([longest], [])
 
 
 @pytest.mark.parametrize(
@@ -51,7 +58,8 @@ def test_accepted() -> None:
         ([STRONG + "\n" + OTHER], 1, "passphrase 1 holds a control character"),
         ([STRONG + "\0"], 1, "passphrase 1 holds a control character"),
         ([STRONG + "\x7f"], 1, "passphrase 1 holds a control character"),
-        ([STRONG + "\udc80"], 1, "passphrase 1 is no valid UTF-8 text"),
+        ([STRONG + "\ud800"], 1, "passphrase 1 is no valid UTF-8 text"),
+        ([STRONG + "\udfff"], 1, "passphrase 1 is no valid UTF-8 text"),
         (["aB3-" * 64 + "x"], 1, "passphrase 1 has more than 256 characters"),
         ([STRONG, OTHER, STRONG], 3, "passphrase 3 is the same as passphrase 1: each may stand in the list once"),
     ],
@@ -125,6 +133,11 @@ def test_httpd_reads_from_the_file_what_was_given(keys: list[str]) -> None:
 
 def test_strong_keys_stand_in_the_file_as_they_are() -> None:
     assert render_file([STRONG, OTHER]) == "%s\n%s\n" % (STRONG, OTHER)
+
+
+@pytest.mark.parametrize("row", json.loads(FILES.read_text(encoding="utf-8")), ids=lambda row: ascii(row["text"]))
+def test_files_that_somebody_else_wrote(row: dict[str, Any]) -> None:
+    assert parse_file(row["text"]) == row["keys"]
 
 
 @given(st.text())
