@@ -198,6 +198,7 @@ class TrialNode(Server):
     def write(self, path: str, content: bytes, mode: int, owner: tuple[int, int]) -> None:
         if self.full:
             raise OSError(28, "No space left on device")
+        assert owner == (0, 0)
         self.files[path] = (content, mode)
         self.written[path.rsplit("/", 1)[1]] = content.decode()
         self.modes[path] = mode
@@ -239,7 +240,8 @@ def run_trial(node: TrialNode, *scopes: Scope) -> list[str]:
 
 def test_a_trial_that_goes_well() -> None:
     node = TrialNode(late=3)
-    assert run_trial(node, scope(directives=["SessionFoo On"], request_header="X-S"), scope(virtual_host="www.example.com")) == []
+    assert run_trial(node, scope(directives=["SessionFoo On"], request_header="X-S"),
+                     scope(name="www", virtual_host="www.example.com")) == []
     assert node.started == [
         ["/usr/sbin/apache2ctl", "-t", "-c", "Include %s/sections.conf" % trial.DIRECTORY],
         ["/usr/sbin/apache2", "-D", "FOREGROUND", "-f", trial.DIRECTORY + "/httpd.conf"],
@@ -252,7 +254,8 @@ def test_a_trial_that_goes_well() -> None:
     assert ("SessionFoo On" in candidate, "SessionFoo On" in own) == (True, False)
     for text in (own, candidate):
         assert text.count('SessionCryptoPassphraseFile "%s/passphrases"' % trial.DIRECTORY) == 2
-        assert "ServerName www.example.com" in text
+        places = [text.index(word) for word in ("# app\n", "ServerName www.example.com\n", "# www\n")]
+        assert places == sorted(places)
         assert "LoadModule headers_module" in text
         assert NEW not in text and OLD not in text
     assert "Listen 127.0.0.1:54321\n" in own
