@@ -269,7 +269,8 @@ def _roll_back(node: ApplyNode, work: Transaction, wish: Wish, known: Sequence[s
     reason = str(error)
     died = not node.service_active()
     try:
-        work.undo()
+        if work.undo() == "committed":
+            return  # The new state was live and proven; only writing that down failed.
         status, text = node.service_restart() if died else node.service_reload()
     except OSError as failure:
         raise ApplyError("%s. Putting the old files back failed too: %s. Run again once that is repaired" % (
