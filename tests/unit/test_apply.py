@@ -51,7 +51,7 @@ def test_a_failure_after_the_commit_was_written_keeps_the_new_state_with_a_fake_
 
 def test_a_failure_before_it_puts_the_old_state_back_with_a_fake_node():
     node = FakeNode()
-    with pytest.raises(apply.ApplyError, match="the disk.*the old state serves again") as caught:
+    with pytest.raises(apply.ApplyError, match=r"the disk.*the old state serves again") as caught:
         roll_back("swapping", node)
     assert caught.value.state == "restored"
     assert node.done == ["reload"]
