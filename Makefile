@@ -42,6 +42,10 @@ ansible-lint: deps-python
 unit: deps-python  ## unit and property tests
 	pytest tests/unit $(ARGS)
 
+.PHONY: protocol
+protocol: deps-python  ## the rotation protocol in 100,000 random steps, and without each of its gates (more: PROTOCOL_WORLDS=20000)
+	pytest tests/protocol $(ARGS)
+
 .PHONY: molecule
 molecule: deps  ## the scenarios on real httpd in containers (SCENARIO=name for one)
 	molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
@@ -51,7 +55,7 @@ browser: deps deps-browser  ## a real browser on the demo: its session stays whi
 	pytest tests/browser $(ARGS)
 
 .PHONY: test
-test: deps-httpd lint unit build molecule browser  ## what CI runs: all of these
+test: deps-httpd lint unit protocol build molecule browser  ## what CI runs: all of these
 
 .PHONY: demo demo-up demo-deploy demo-down
 demo: demo-deploy  ## a fleet on this machine: three nodes, a load balancer, one session

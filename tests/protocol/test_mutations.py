@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each part of the protocol, taken away: the search that finds nothing in the whole must find the session that is lost."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+from hypothesis import Phase
+
+from plugins.module_utils.ring import Margins
+from plugins.module_utils.ring_evidence import NodeSeen
+
+from .test_protocol import search
+from .world import NOTHING, Violation, World
+
+WORLDS = int(os.environ.get("MUTATION_WORLDS", "3000"))
+"""Worlds tried at most until the loss must have been found."""
+
+
+def agreeing(ring, evidence):
+    """Evidence in which every node does as it should, whatever was seen."""
+    seen = NodeSeen(True, frozenset(key.id for key in ring.live), frozenset(), frozenset({ring.primary.id}))
+    return replace(evidence, nodes=dict.fromkeys({*ring.nodes, *evidence.nodes}, seen))
+
+
+class PromoteWithoutAllNodes(World):
+    def promote(self, ring, stamp, evidence):
+        return super().promote(ring, stamp, agreeing(ring, evidence))
+
+
+class SlicedInventoryCounts(World):
+    """N is what the check's inventory has."""
+
+    def promote(self, ring, stamp, evidence):
+        changed = super().promote(replace(ring, nodes=()), stamp, evidence)
+        return replace(changed, nodes=ring.nodes)
+
+    def retire(self, ring, stamp, evidence):
+        changed = super().retire(replace(ring, nodes=()), stamp, evidence)
+        return replace(changed, nodes=ring.nodes)
+
+
+class RetireWithoutTime(World):
+    def retire(self, ring, stamp, evidence):
+        return super().retire(ring, stamp, replace(evidence, started=evidence.started + 10**6))
+
+
+class WaitFromPromote(World):
+    """The wait begins when the ring changes, not when the last node encrypts with the new key."""
+
+    def promote(self, ring, stamp, evidence):
+        changed = super().promote(ring, stamp, evidence)
+        keys = [replace(key, proven=evidence.latest) if key.state == "secondary" else key for key in changed.keys]
+        return replace(changed, keys=tuple(keys))
+
+
+class StagedEncrypts(World):
+    """The new key goes to the front at once."""
+
+    def order(self, ring):
+        keys = super().order(ring)
+        return (ring.staged.id, *(key for key in keys if key != ring.staged.id)) if ring.staged else keys
+
+
+class AppendThenRemove(World):
+    """The manual's way: the old key is dropped where it should become a secondary."""
+
+    def promote(self, ring, stamp, evidence):
+        changed = super().promote(ring, stamp, evidence)
+        return replace(changed, keys=tuple(key for key in changed.keys if key.state != "secondary"))
+
+
+class NodesTakeOlderLists(World):
+    def accepts_older(self, node, wish):
+        return True
+
+
+class NodesUndoUnfinishedWork(World):
+    def recover(self, node):
+        node.disk, node.undo = node.undo, NOTHING
+        node.reload(self.time)
+
+
+class TrafficWithoutProof(World):
+    """A new node gets traffic after its deploy, and the ring is not told."""
+
+    def present(self, ring, stamp, name, evidence):
+        return ring
+
+
+class ControllersClockCounts(World):
+    def retire(self, ring, stamp, evidence):
+        return super().retire(ring, stamp, replace(evidence, ahead=(0, 0)))
+
+    def observe(self, ring, stamp, evidence):
+        return super().observe(ring, stamp, replace(evidence, ahead=(0, 0)))
+
+
+class ShortenedMaxAgeIsForgotten(World):
+    def retire(self, ring, stamp, evidence):
+        ages = tuple(age for age in ring.max_ages if age.gone is None)
+        now = {seconds for seen in evidence.max_ages.values() for seconds in seen}
+        changed = super().retire(replace(ring, max_ages=tuple(age for age in ages if age.seconds in now)), stamp, evidence)
+        return replace(changed, max_ages=ring.max_ages)
+
+
+class NoTimeToDrain(World):
+    """With clocks that need no allowance that could serve instead."""
+
+    margins = Margins(drift=0, drain=0)
+
+    def set_clock(self, node, offset):
+        pass
+
+
+class NoAllowanceForClocks(World):
+    """With no slow request that could be the reason instead."""
+
+    margins = Margins(drift=0, drain=0)
+
+    def begin(self, client, node):
+        pass
+
+
+MUTATIONS = {
+    PromoteWithoutAllNodes: {"trouble"},
+    SlicedInventoryCounts: set(),
+    RetireWithoutTime: set(),
+    WaitFromPromote: set(),
+    StagedEncrypts: set(),
+    AppendThenRemove: set(),
+    NodesTakeOlderLists: set(),
+    NodesUndoUnfinishedWork: set(),
+    TrafficWithoutProof: {"join"},
+    ControllersClockCounts: {"set_clocks"},
+    ShortenedMaxAgeIsForgotten: {"change_max_age"},
+    NoTimeToDrain: {"begin"},
+    NoAllowanceForClocks: {"set_clocks"},
+}
+"""What is taken away, and the side stories that matter to it: without the others it is found sooner."""
+
+
+@pytest.mark.parametrize("kind", MUTATIONS)
+def test_the_search_finds_what_is_lost_without(kind):
+    with pytest.raises(Violation):
+        search(kind, WORLDS, MUTATIONS[kind], phases=[Phase.generate], derandomize=True)

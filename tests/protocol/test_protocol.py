@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever happens in whatever order, no session is lost; and every part of the protocol is needed for that."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from plugins.module_utils.ring import not_before
+
+from .operators import Operator
+from .world import MAX_AGES, SKEW, World
+
+WORLDS = int(os.environ.get("PROTOCOL_WORLDS", "1000"))
+"""Worlds tried; each goes through STEPS steps."""
+
+STEPS = 100
+
+OFFSETS = (-SKEW, -SKEW, -1, 0, 1, SKEW, SKEW)
+FEW = st.integers(0, 2)
+A_WHILE = st.sampled_from((1, 2, 3, 5, 8, 13, 25, 60, 120))
+MOST_NODES = 5
+CLOCKS = ((0, 0), (500, 0), (0, 500), (30, 0), (-30, 30))
+"""How much the operators' machines are ahead."""
+
+THEN = ("wait", "clocks", "clocks", "die", "other")
+"""What happens while a playbook stands still, or after it was killed: another operator begins."""
+
+HOW = ("crash", "start", "start", "start", "reboot", "reboot", "logrotate", "logrotate", "fails")
+
+
+class Machine(RuleBasedStateMachine):
+    """Draws what happens next. ``kind`` is the world; tests that spoil the protocol give another one."""
+
+    kind = World
+
+    def __init__(self):
+        super().__init__()
+        self.world = self.kind()
+        self.operators = [Operator(self.world, "one"), Operator(self.world, "two")]
+        self.by_hand = False
+
+    @initialize(by_hand=st.booleans(), clocks=st.sampled_from(CLOCKS), offset=st.sampled_from((-SKEW, 0, SKEW)))
+    def choose(self, by_hand, clocks, offset):
+        """Verbs are used by hand, or deploys may fail and be rolled back while others work: not both at a time."""
+        self.by_hand = by_hand
+        for operator, clock in zip(self.operators, clocks):
+            operator.offset = clock
+        for node in self.world.nodes:
+            self.world.set_clock(node, offset)
+
+    def node(self, number):
+        return self.world.nodes[number % len(self.world.nodes)]
+
+    @rule(who=st.booleans(), steps=A_WHILE, without=st.integers(0, 3 * MOST_NODES), by_hand=st.booleans(), dies=st.integers(0, 3))
+    def operate(self, who, steps, without, by_hand, dies):
+        """A playbook goes on, or begins, now and then with a slice of the inventory; or it is killed."""
+        if dies == 0:
+            self.operators[who].die()
+        for _number in range(steps):
+            self.operators[who].step(frozenset(["n%d" % without]), by_hand and self.by_hand)
+            self.world.check()
+
+    def run_until(self, operator, reached=lambda: False, by_hand=False):
+        """A playbook goes on to its end, or to a certain point, or until it waits for another."""
+        ended = operator.ended
+        while operator.ended == ended and not operator.waits and not reached():
+            operator.step(by_hand=by_hand and self.by_hand)
+            self.world.check()
+
+    @rule(who=st.booleans(), where=st.integers(-3, MOST_NODES), then=st.sampled_from(THEN))
+    def interrupt(self, who, where, then):
+        """A playbook stops where it matters: the ring has changed (-3), so has its primary (-2), but no node knows, a
+        check has been made (-1), or so many nodes have changed and the last of them is about to be proven."""
+        operator, version, primary = self.operators[who], self.world.version, self.world.primary
+        if where == -3:
+            self.run_until(operator, lambda: self.world.version != version)
+        elif where == -2:
+            self.run_until(operator, lambda: self.world.primary != primary)
+        elif where == -1:
+            self.run_until(operator, lambda: operator.checked)
+        for _number in range(where):
+            self.run_until(operator, lambda: not operator.half_done)
+            self.run_until(operator, lambda: operator.half_done)
+        if then in ("die", "other"):
+            operator.die()
+        if then == "wait":
+            self.advance(150)
+        elif then == "clocks":
+            self.browse([0, 1, 2], True, 0)
+            for node in self.world.nodes:
+                self.world.set_clock(node, -node.offset)
+        elif then == "other":
+            self.operators[not who].die()
+            self.run(not who, 0, True)
+
+    @rule(who=st.booleans(), seconds=st.sampled_from((0, 10, 60, 130)), by_hand=st.booleans())
+    def run(self, who, seconds, by_hand):
+        """After some time, a run that nobody disturbs."""
+        self.advance(seconds)
+        self.run_until(self.operators[who], by_hand=by_hand)
+
+    @rule(who=st.booleans(), early=st.integers(0, 40))
+    def run_when_due(self, who, early):
+        """The time passes until a key may be retired, or a little less; then runs follow closely."""
+        if self.world.waiting:
+            self.run(who, 0, False)
+        ring, _version = self.world.load()
+        dates = [not_before(ring, key, self.world.margins) for key in ring.secondaries if key.proven]
+        if dates and min(dates) - self.world.time < 400:
+            self.advance(max(0, min(dates) - self.world.time - early))
+            for _number in range(4):
+                self.run(who, 10, False)
+
+    @rule(
+        numbers=st.lists(st.integers(0, 4), min_size=1, max_size=3),
+        dirty=st.booleans(),
+        interval=st.sampled_from((0, 0, 5, 30)),
+    )
+    def browse(self, numbers, dirty, interval):
+        """Each client asks some node."""
+        for position, client in enumerate(self.world.clients):
+            self.world.request(client, self.node(numbers[position % len(numbers)]), dirty, interval)
+            self.world.check()
+
+    @rule(number=st.integers(0, 4))
+    def begin(self, number):
+        """Each client asks a node that takes its time."""
+        for position, client in enumerate(self.world.clients):
+            self.world.begin(client, self.node(number + position))
+
+    @rule(client=FEW)
+    def end(self, client):
+        self.world.end(self.world.clients[client])
+        self.world.check()
+
+    @rule(seconds=st.sampled_from((1, 3, 7, 20, 45, 80)))
+    def advance(self, seconds):
+        self.world.advance(seconds)
+        self.world.check()
+
+    @rule(number=st.integers(0, 4), how=st.sampled_from(HOW))
+    def trouble(self, number, how):
+        node = self.node(number)
+        if how in ("crash", "reboot") and node.up:
+            self.world.crash(node)
+        if how == "reboot":
+            self.world.start(node)
+        elif how == "start" and not node.up:
+            self.world.start(node)
+        elif how == "logrotate":
+            self.world.logrotate(node)
+        elif how == "fails" and not self.by_hand:
+            node.fails = True
+        self.world.check()
+
+    @rule(number=st.integers(0, 8), offset=st.sampled_from(OFFSETS), who=st.booleans())
+    def set_clocks(self, number, offset, who):
+        """The clock of one node changes, or those of all, or a controller's."""
+        for node in [self.node(number)] if number < MOST_NODES else self.world.nodes if number < 7 else []:
+            self.world.set_clock(node, offset)
+        if number >= 7:
+            self.operators[who].offset = 100 * offset
+            self.operators[who].clock_set = True
+
+    @rule(max_age=st.sampled_from(MAX_AGES))
+    def change_max_age(self, max_age):
+        """Whoever shortens a max age has checked the fleet before: what no check ever saw has to be told."""
+        ring, _version = self.world.load()
+        known = {age.seconds for age in ring.max_ages}
+        lists = [one for node in self.world.nodes for one in (node.disk, node.running) if one is not None]
+        if {self.world.wanted_max_age, *(one.max_age for one in lists if one)} <= known and not any(
+                node.lock for node in self.world.nodes):
+            self.world.wanted_max_age = max_age
+
+    @rule(who=st.booleans(), image=st.integers(0, 30), all_know=st.booleans())
+    def join(self, who, image, all_know):
+        """A new node, of which one operator knows, and the other at some later time."""
+        if all_know:
+            self.operators[who].inventory = [node.name for node in self.world.nodes]
+        elif len(self.world.nodes) < MOST_NODES:
+            disks = [None, *self.world.old_disks]
+            node = self.world.join(disks[image % len(disks)])
+            self.operators[who].inventory.append(node.name)
+
+    @rule(who=st.booleans(), number=st.integers(0, 4))
+    def declare_absent(self, who, number):
+        node = self.node(number)
+        if not node.up and sum(one.traffic for one in self.world.nodes) > 1:
+            self.operators[who].declare_absent(node)
+
+    @rule(who=st.booleans(), really=st.integers(0, 60))
+    def revoke(self, who, really):
+        if really == 0:
+            self.operators[who].revoke()
+            self.world.check()
+
+
+SIDE = {"begin", "end", "trouble", "set_clocks", "change_max_age", "join", "declare_absent", "revoke"}
+"""Rules that are not part of every story."""
+
+
+def search(kind, worlds, rules=SIDE, **options):
+    """Look for a violation in so many worlds; raises the first that is found. ``rules``: those of SIDE to be used."""
+    members = {"kind": kind, **dict.fromkeys(SIDE - set(rules))}
+    checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+    run_state_machine_as_test(type("Machine", (Machine,), members), settings=settings(
+        max_examples=worlds, stateful_step_count=STEPS, deadline=None, suppress_health_check=checks, **options))
+
+
+def test_no_session_is_lost():
+    search(World, WORLDS)
