@@ -43,7 +43,7 @@ unit: deps-python  ## unit and property tests
 	pytest tests/unit $(ARGS)
 
 .PHONY: protocol
-protocol: deps-python  ## the rotation protocol in 100,000 random steps, and without each of its gates (more: PROTOCOL_WORLDS=20000)
+protocol: deps-python  ## the rotation protocol in 1,000 random worlds, and without each of its gates (more: PROTOCOL_WORLDS=20000)
 	pytest tests/protocol $(ARGS)
 
 .PHONY: molecule
