@@ -9,12 +9,11 @@ import os
 import secrets
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.cookie import CIPHERS
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import PassphraseError, validate
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.probe import MARKER_LENGTH, seal_probe
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 
 MODULE = "httpd_fleet.mod_session.session_apply"
 
@@ -30,18 +29,21 @@ class ActionModule(ActionBase):
         """Check, seal, run on the node, add warnings."""
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
+        keys = read_keys(arguments, self._loader)
+        arguments.pop("ring_store", None)
+        arguments.update(passphrases=list(keys.passphrases))
+        if keys.ring:
+            arguments.update(ring={"id": keys.ring.id, "generation": keys.ring.changed_in}, allow_weak=True)
         try:
-            passphrases, warnings = validate(
-                arguments.get("passphrases"), boolean(arguments.get("allow_weak", False), strict=False))
             scopes = parse_scopes(arguments.get("scopes"))
-        except (PassphraseError, ScopeError) as error:
+        except ScopeError as error:
             raise AnsibleActionFail(str(error)) from error
         try:
-            arguments["probes"] = [_seal(scope, passphrases) for scope in scopes]
+            arguments["probes"] = [_seal(scope, keys.passphrases) for scope in scopes]
         except ImportError as error:
             raise AnsibleActionFail("the controller needs the Python library cryptography: pip install cryptography") from error
         result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
-        warnings += [text for scope in scopes for text in scope.warnings]
+        warnings = [*keys.warnings, *(text for scope in scopes for text in scope.warnings)]
         if warnings:
             result["warnings"] = warnings + list(result.get("warnings", []))
         return result

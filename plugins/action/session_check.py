@@ -39,6 +39,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     report_prometheus,
     report_text,
 )
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.prober import Node, Plan, Prober
 
 MODULE = "httpd_fleet.mod_session.session_check"
@@ -83,10 +84,13 @@ class ActionModule(ActionBase):
 
     def _read_options(self):
         options = self._options
-        passphrases, _warnings = validate(options["passphrases"], options["allow_weak"])
+        keys = read_keys(options, self._loader)
+        passphrases = list(keys.passphrases)
+        if keys.ring:
+            options.update(_from_ring(keys.ring, options["absent"]))
         revoked = [key for key in options["revoked"] if key not in passphrases]
-        if revoked:
-            validate(revoked, True)
+        for key in revoked:
+            validate([key], True)
         self._scopes = parse_scopes(options["scopes"])
         if not self._scopes:
             raise OptionError("scopes: the list is empty, there is nothing to check")
@@ -222,7 +226,7 @@ class ActionModule(ActionBase):
 
     def _send(self, prober, shots):
         if not shots:
-            return {"changed": False, "shots": []}
+            return {"changed": False, "shots": [], "ring": self._ring}
         node = self._node(self._vars["inventory_hostname"], local=True)
         arguments = {
             "passphrases": [],
@@ -235,7 +239,8 @@ class ActionModule(ActionBase):
         answers = result.get("answers")
         if result.get("failed") or result.get("unreachable") or not isinstance(answers, list):
             return result
-        return {"changed": False, "shots": [{**shot, "answer": answer} for shot, answer in zip(shots, answers)]}
+        answered = [{**shot, "answer": answer} for shot, answer in zip(shots, answers)]
+        return {"changed": False, "shots": answered, "ring": self._ring}
 
     def _clock_sample(self, prober):
         sent = prober.clock.now()
@@ -278,6 +283,10 @@ class ActionModule(ActionBase):
             if "shots" not in first:
                 why = str(first.get("msg") or first.get("module_stderr") or "it was not asked in this run")
                 silent = Fault("not_asked", " ".join(why.split())[:200])
+            elif any(list(step.get("ring") or ()) != list(self._ring or ()) for step in (first, second) if "shots" in step):
+                # Shots name keys by their place in the ring.
+                silent = Fault("not_asked", "the ring was changed by somebody else during the check: check again")
+                first = second = {}
             shots = [*first.get("shots", []), *second.get("shots", [])]
             between = node_side.bracket(first.get("samples", []))
             views += await node_side.views(prober, node, shots, between, silent)
@@ -339,6 +348,17 @@ class ActionModule(ActionBase):
         if self._options["return_report"]:
             result["report"] = data
         return result
+
+
+def _from_ring(ring, absent):
+    """The options that a ring answers."""
+    keys = [*ring.live, *ring.removed]
+    return {
+        "key_info": [{"id": key.id, "state": key.state, "created": key.created} for key in keys],
+        "revoked": [key.passphrase for key in ring.removed],
+        "ring": {"id": ring.id, "generation": ring.generation},
+        "absent": sorted({*absent, *ring.absentees}),
+    }
 
 
 def _replace(path, text):

@@ -12,10 +12,12 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.cookie import CIPHERS
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.explain import explain
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 
 ARGUMENTS = {
     "cookie": {"type": "str", "required": True},
     "passphrases": {"type": "list", "elements": "str", "default": [], "no_log": True},
+    "ring_store": {"type": "dict"},
     "cipher": {"type": "str", "choices": list(CIPHERS), "default": "aes256"},
     "show_values": {"type": "bool", "default": False},
     "max_age": {"type": "int", "default": 0},
@@ -33,6 +35,8 @@ class ActionModule(ActionBase):
         """Check the arguments, explain, and see to it that no passphrase leaves."""
         result = super().run(tmp, task_vars)
         given = self._task.args.get("passphrases") or []
+        if self._task.args.get("ring_store"):
+            self._task.args["passphrases"] = given = list(read_keys(self._task.args, self._loader).passphrases)
         # A string would be split at its commas, and Ansible's message about a wrong element would show it.
         if not isinstance(given, (list, tuple)) or any(isinstance(one, (dict, list, type(None))) for one in given):
             return dict(result, failed=True, msg="passphrases must be a list of strings")

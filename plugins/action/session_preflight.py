@@ -10,8 +10,8 @@ import socket
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import PassphraseError, validate
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 
 MODULE = "httpd_fleet.mod_session.session_preflight"
 SECONDS = 5.0
@@ -27,13 +27,15 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Check, ask, connect."""
         super().run(tmp, task_vars)
-        arguments = self._task.args
+        arguments = dict(self._task.args)
+        keys = read_keys(arguments, self._loader)
+        arguments.pop("ring_store", None)
+        arguments.update(passphrases=list(keys.passphrases), allow_weak=True)
         try:
-            validate(arguments.get("passphrases"), boolean(arguments.get("allow_weak", False), strict=False))
             scopes = parse_scopes(arguments.get("scopes"))
-        except (PassphraseError, ScopeError) as error:
+        except ScopeError as error:
             raise AnsibleActionFail(str(error)) from error
-        result = self._execute_module(module_name=MODULE, module_args=dict(arguments), task_vars=task_vars)
+        result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         wanted = boolean(arguments.get("reachable", True), strict=False)
         if result.get("failed") or not wanted or not result.get("httpd"):
             return result

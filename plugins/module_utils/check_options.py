@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from .scopes import Scope
 
 ARGUMENT_SPEC: dict[str, dict[str, object]] = {
-    "passphrases": {"type": "list", "elements": "str", "required": True, "no_log": True},
+    "passphrases": {"type": "list", "elements": "str", "no_log": True},
+    "ring_store": {"type": "dict"},
     "key_info": {"type": "list", "elements": "dict", "default": [], "no_log": False},
     "revoked": {"type": "list", "elements": "str", "default": [], "no_log": True},
     "ring": {"type": "dict"},

@@ -149,7 +149,7 @@ def retire(ring: Ring, stamp: Stamp, evidence: Evidence, margins: Margins) -> Ri
     if not ring.secondaries:
         return ring
     ring = observe(ring, stamp, evidence)
-    count = refuse_nodes(ring, evidence, _not_primary(ring), "retire", "encrypt with the primary %s" % ring.primary.id)
+    count = refuse_nodes(ring, evidence, not_primary(ring), "retire", "encrypt with the primary %s" % ring.primary.id)
     if evidence.clock not in ("ok", "warn"):
         raise Refusal(
             "clock",
@@ -302,7 +302,7 @@ def _learn_max_ages(ring: Ring, evidence: Evidence) -> Ring:
 def _learn_where_keys_encrypt(ring: Ring, stamp: Stamp, evidence: Evidence) -> Ring:
     """A secondary's wait begins once every node encrypts with the primary, and begins anew where it encrypts again."""
     used = {key for seen in evidence.nodes.values() for key in seen.encrypts_with}
-    everywhere = evidence.clock != UNKNOWN and not nodes_against(ring, evidence, _not_primary(ring))
+    everywhere = evidence.clock != UNKNOWN and not nodes_against(ring, evidence, not_primary(ring))
     keys: List[Key] = []
     changed: List[Tuple[str, Key]] = []
     for key in ring.keys:
@@ -337,7 +337,9 @@ def _forget_refused_keys(ring: Ring, stamp: Stamp, evidence: Evidence) -> Ring:
     return ring.with_event(stamp, "erase", gone, "%d/%d nodes refuse it" % (len(names), len(names)))
 
 
-def _not_primary(ring: Ring) -> Callable[[NodeSeen], str]:
+def not_primary(ring: Ring) -> Callable[[NodeSeen], str]:
+    """The test that a node encrypts with the primary everywhere."""
+
     def wrong(seen: NodeSeen) -> str:
         others = sorted(seen.encrypts_with - {ring.primary.id})
         if not others and seen.encrypts_with:

@@ -19,13 +19,15 @@ description:
     node that is not asked or does not answer is a failure.
   - Where only SSH reaches the nodes, three tasks do the same through Ansible's connection, see O(step).
   - The task fails when any node fails or cannot be judged. It changes nothing, and runs in check mode too.
+extends_documentation_fragment:
+  - httpd_fleet.mod_session.ring_store
 options:
   passphrases:
     description:
-      - The passphrases that every node should have, in httpd's order; the first one encrypts.
+      - The passphrases that every node should have, in httpd's order; the first one encrypts. Or give O(ring_store), which
+        answers O(key_info), O(revoked), O(ring) and O(absent) too.
     type: list
     elements: str
-    required: true
   key_info:
     description:
       - What is known of the keys, in the same order; only for the report. The revoked ones may follow.

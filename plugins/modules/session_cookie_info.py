@@ -14,6 +14,8 @@ description:
   - Says which passphrase sealed a cookie of httpd's session modules, until when it lives and what the session holds, or
     why it cannot be opened.
   - Runs on the controller, whatever the host. It asks no server and changes nothing.
+extends_documentation_fragment:
+  - httpd_fleet.mod_session.ring_store
 options:
   cookie:
     description:
@@ -22,7 +24,7 @@ options:
     type: str
     required: true
   passphrases:
-    description: The passphrases to try, in the order of the servers' list; the first encrypts.
+    description: The passphrases to try, in the order of the servers' list; the first encrypts. Or give O(ring_store).
     type: list
     elements: str
     default: []

@@ -16,12 +16,13 @@ description:
     fixes of its session modules (by the package's changelog where the distribution backports), and that the scopes' ports are
     listening.
   - From the controller it then connects to those ports, unless O(reachable=false).
+extends_documentation_fragment:
+  - httpd_fleet.mod_session.ring_store
 options:
   passphrases:
-    description: The passphrases, checked only; see M(httpd_fleet.mod_session.session_apply).
+    description: The passphrases, checked only; see M(httpd_fleet.mod_session.session_apply). Or give O(ring_store).
     type: list
     elements: str
-    required: true
   allow_weak:
     description: Accept weak passphrases; see M(httpd_fleet.mod_session.session_apply).
     type: bool
@@ -124,7 +125,8 @@ def main():
     """Gather, judge, report."""
     module = AnsibleModule(
         argument_spec={
-            "passphrases": {"type": "list", "elements": "str", "required": True, "no_log": True},
+            "passphrases": {"type": "list", "elements": "str", "no_log": True},
+            "ring_store": {"type": "dict"},
             "allow_weak": {"type": "bool", "default": False},
             "scopes": {"type": "list", "elements": "dict", "required": True},
             "reachable": {"type": "bool", "default": True},

@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""session_ring: loads the ring, does one verb, saves it. Options and results are documented in the module of that name."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import socket
+import time
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils import ring_rotate, ring_verbs
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import GENERATED_BYTES
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.ring import Margins, Refusal, Ring, Stamp, saved
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.ring_evidence import EvidenceError, from_report
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.ring_options import ARGUMENT_SPEC
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.ring_status import lines, public, warnings
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import ring_text
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.ring_store import StoreError, open_store
+
+WITH_EVIDENCE = ("promote", "retire", "advance", "present")
+NEEDS_NODE = ("absent", "present", "forget")
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller, whatever the host."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_diff = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Load, one verb, save; a refusal changes no key, but what the check saw is kept."""
+        super().run(tmp, task_vars)
+        checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate(self._task.args)
+        if checked.error_messages:
+            raise AnsibleActionFail("; ".join(checked.error_messages))
+        self._options = options = checked.validated_parameters
+        if options["verb"] in NEEDS_NODE and not options["node"]:
+            raise AnsibleActionFail(f"{options['verb']}: say which node: -e node=NAME")
+        self._nodes = list((task_vars.get("groups") or {}).get(options["group"], ()))
+        self._stamp = Stamp(int(time.time()), f"{getpass.getuser()}@{socket.gethostname()}")
+        self._margins = Margins(options["drift"], options["drain"], options["endless"])
+        refusal = None
+        try:
+            store = open_store(options["ring_store"], self._loader)
+            old, version = store.load()
+            new = old
+            try:
+                new = self._learn(old)
+                new = self._verb(new, store.where)
+            except Refusal as error:
+                refusal = error
+            changed = new is not None and new != old
+            if changed:
+                new = saved(old, new)
+                if not self._task.check_mode:
+                    store.save(new, version)
+        except (StoreError, ScopeError, EvidenceError) as error:
+            raise AnsibleActionFail(str(error)) from error
+        return self._result(old, new, changed, refusal)
+
+    def _learn(self, ring):
+        """What the check saw counts, also where the verb is refused; the max ages that are wished for count too."""
+        options = self._options
+        if options["verb"] == "status" or ring is None:
+            return ring
+        if options["scopes"]:
+            ring = ring_verbs.tell(ring, [scope.max_age for scope in parse_scopes(options["scopes"])])
+        if options["verb"] in WITH_EVIDENCE:
+            if not options["report"]:
+                raise EvidenceError(f"{options['verb']} needs the report of a check; use the playbooks ring or rotate")
+            self._evidence = from_report(options["report"])
+            ring = ring_verbs.observe(ring, self._stamp, self._evidence)
+            lost = (options["report"].get("canary") or {}).get("lost")
+            if lost:
+                sentence = f"the canary session was lost on {', '.join(lost)}: nothing is changed. See the check's findings"
+                raise Refusal("nodes", sentence)
+        return ring
+
+    def _verb(self, ring, where):
+        options, stamp = self._options, self._stamp
+        secret, verb = secrets.token_bytes(GENERATED_BYTES), options["verb"]
+        if verb == "init":
+            return ring or self._init(secret)
+        if ring is None:
+            raise Refusal(
+                "no_ring",
+                f"there is no ring yet at {where}: make one with ansible-playbook httpd_fleet.mod_session.ring -e verb=init",
+            )
+        return {
+            "status": lambda: ring,
+            "tell": lambda: ring,
+            "stage": lambda: ring_verbs.stage(ring, stamp, secret),
+            "promote": lambda: ring_verbs.promote(ring, stamp, self._evidence),
+            "retire": lambda: ring_verbs.retire(ring, stamp, self._evidence, self._margins),
+            "advance": lambda: ring_rotate.advance(
+                ring, stamp, self._evidence, options["interval"], self._margins, options["begin"], secret
+            ),
+            "revoke": lambda: ring_verbs.revoke(ring, stamp, secret, options["key"] or None),
+            "absent": lambda: ring_verbs.absent(ring, stamp, options["node"], options["reason"]),
+            "present": lambda: ring_verbs.present(ring, stamp, options["node"], self._evidence),
+            "forget": lambda: ring_verbs.forget(ring, stamp, options["node"], self._nodes),
+        }[verb]()
+
+    def _init(self, secret) -> Ring:
+        """A new ring; the passphrases that the fleet already uses, where there are any."""
+        options = self._options
+        if not self._nodes:
+            raise Refusal("no_ring", f"the inventory has no host in the group {options['group']!r}: a ring is made for a fleet")
+        ages = [scope.max_age for scope in parse_scopes(options["scopes"])]
+        name = secrets.token_hex(8)
+        if options["passphrases"]:
+            spares = [secrets.token_hex(4) for _passphrase in options["passphrases"]]
+            return ring_verbs.adopt(name, self._stamp, options["passphrases"], spares, self._nodes, ages)
+        return ring_verbs.init(name, self._stamp, secret, self._nodes, ages)
+
+    def _result(self, old, new, changed, refusal):
+        options = self._options
+        result = {"changed": changed, "did": [], "work": False, "unproven": False}
+        if new is not None:
+            before = old.history if old else ()
+            result["did"] = [ring_text.event(event) for event in new.history if event not in before]
+            result["ring"] = public(new, self._stamp.time, options["interval"], self._margins)
+            result["unproven"] = ring_rotate.under_way(new)
+            result["work"] = (result["unproven"] and (changed or options["verb"] == "revoke")) or ring_rotate.is_due(
+                new, self._stamp.time, options["interval"], self._margins, options["begin"]
+            )
+            result["warnings"] = warnings(new)
+            if self._task.diff and changed:
+                result["diff"] = {"before": lines(old), "after": lines(new)}
+            if not options["quiet"]:
+                self._display.display(ring_text.render(result["ring"], result["did"]))
+        if refusal is None:
+            return dict(result, msg=result["ring"]["next"])
+        not_before = None if refusal.not_before is None else ring_text.moment(refusal.not_before)
+        return dict(
+            result, failed=True, msg=str(refusal), reason=refusal.reason, refused_by=refusal.nodes, not_before=not_before
+        )
