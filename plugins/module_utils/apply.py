@@ -8,14 +8,14 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Protocol, Sequence, Tuple
+from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 from . import config, trial
 from .layout import Layout
-from .live import ScopeProbe, Way, problems, snapshot
-from .passphrases import fingerprint, parse_file, render_file
+from .live import ScopeProbe, Seen, Way, as_before, problems, snapshot
+from .passphrases import fingerprint, parse_file, parse_ring, render_file
 from .scopes import Scope
-from .transaction import Directory, Door, Target, Transaction
+from .transaction import Directory, Door, Entry, Target, Transaction
 
 LOCK = "/run/mod-session-fleet.lock"
 LOCK_SECONDS = 120.0
@@ -48,7 +48,8 @@ class ApplyError(Exception):
     """The transaction failed.
 
     :ivar state: what is true now: ``untouched`` (nothing was changed), ``restored`` (the old state was put back and
-        serves as before) or ``broken`` (it was put back, but the server does not serve as before).
+        serves as before; a ring's list of keys may have stayed, see :func:`_roll_back`) or ``broken`` (it was put back,
+        but the server does not serve as before).
     """
 
     def __init__(self, message: str, state: str) -> None:
@@ -63,12 +64,17 @@ class Wish:
     :ivar probes: every scope with one sealed probe for each passphrase.
     :ivar passphrases: validated, in httpd's order.
     :ivar only_keys: put the passphrase file live and leave the configuration as it is.
+    :ivar ring: id of the ring that the passphrases are from and the generation in which its keys changed last; None for a
+        plain list. The node remembers it.
+    :ivar allow_loss: take a list that the node would refuse because sessions are lost with it.
     """
 
     layout: Layout
     passphrases: Tuple[str, ...]
     probes: Tuple[ScopeProbe, ...]
     only_keys: bool = False
+    ring: Optional[Tuple[str, int]] = None
+    allow_loss: bool = False
 
     @property
     def scopes(self) -> Tuple[Scope, ...]:
@@ -97,7 +103,7 @@ def wanted(node: ApplyNode, wish: Wish, version: Tuple[int, ...]) -> Tuple[List[
     """
     layout = wish.layout
     directories = [Directory(layout.key_dir, 0o700)]
-    keys = Target(layout.key_file, render_file(wish.passphrases).encode("utf-8"), mode=0o600, secret=True)
+    keys = Target(layout.key_file, render_file(wish.passphrases, wish.ring).encode("utf-8"), mode=0o600, secret=True)
     if wish.only_keys:
         return directories, [keys]
     targets = _module_links(node, layout, config.modules_for(wish.scopes)) + [keys]
@@ -153,16 +159,23 @@ def _virtual_host_files(node: ApplyNode, layout: Layout, scopes: Sequence[Scope]
 def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
     """Bring a node to its wanted state, or leave it as it was. Call it with the node's lock held.
 
+    A new list of a ring that went live stays, also where the rest goes back: see :func:`_roll_back`.
+
     :param check_mode: find out what would be done, trial included, and change nothing.
     :raises ApplyError: says what was seen, what was expected, what to do, and what state the node is in.
     """
     layout = wish.layout
     work = Transaction(node, layout.key_dir + "/.transaction.json")
     result = Result()
+    old_keys = _old_keys(node, work, layout)
+    refused = _refusal(wish, old_keys)
+    if refused and not wish.allow_loss:
+        raise ApplyError("%s. Nothing was changed. To take these keys all the same, and lose sessions, set "
+                         "session_keys_allow_loss: true" % refused, "untouched")
     if check_mode and work.pending():
         result.undone = "an interrupted run would be undone first"
     elif not check_mode:
-        result.undone = _recover(node, work)
+        result.undone = _recover(node, work, layout)
     if result.undone:
         result.changes.append(result.undone)
     version = node.version_of(layout.binary)
@@ -182,7 +195,7 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
     if not (missing or wrong_directories or live_problems):
         return result
     result.diff = _diff(node, wish, missing)
-    result.warnings = _losses(node, wish)
+    result.warnings = _warnings(wish, old_keys, refused)
     result.changes += [item.path for item in wrong_directories] + [target.path for target in missing]
     if missing or live_problems:
         result.changes.append("reload")
@@ -197,26 +210,71 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
     return result
 
 
-def _losses(node: ApplyNode, wish: Wish) -> List[str]:
-    """Warnings where a new list of keys, gone live node by node, takes sessions away."""
-    entry = node.entry(wish.layout.key_file)
-    old = parse_file(entry.content.decode("utf-8", "replace")) if entry else []
-    advice = "sessions are lost. Without loss: add the new key at the end, deploy; move it to the front, deploy; wait for " \
-             "the longest max age; remove the old one, deploy"
-    if old and wish.passphrases[0] not in old:
-        return ["the new first passphrase was not in this node's list before: while other nodes do not have it yet, %s" % advice]
-    if old and old[0] not in wish.passphrases:
-        return ["the passphrase that encrypted so far is no longer in the list: %s" % advice]
-    return []
+def _text(entry: Optional[Entry]) -> str:
+    return entry.content.decode("utf-8", "replace") if entry else ""
+
+
+def _old_keys(node: ApplyNode, work: Transaction, layout: Layout) -> str:
+    """The passphrase file that this run begins with, after it has undone what a killed one left; changes nothing."""
+    text = _text(node.entry(layout.key_file))
+    return text if parse_ring(text) else _text(work.before(layout.key_file))
+
+
+def _refusal(wish: Wish, old_text: str) -> str:
+    """Why the list of a ring must not replace a node's passphrase file, as a sentence; empty where it may.
+
+    A later generation of the node's own ring is always taken: the ring's verbs have seen to it that no session is lost
+    with it, or ended all of them on purpose.
+    """
+    if wish.ring is None:
+        return ""
+    (ring, generation), old, has = wish.ring, parse_file(old_text), parse_ring(old_text)
+    if has and has[0] == ring and generation < has[1]:
+        return ("this node has the keys of generation %d of the ring %s and was given those of generation %d: going back loses "
+                "sessions. Expected generation %d or later: use the ring as it was saved last, not an older copy of it or "
+                "the rest of a playbook that began before" % (has[1], ring, generation, has[1]))
+    if has == wish.ring and tuple(old) != wish.passphrases:
+        return ("this node has other keys of generation %d of the ring %s than it was given: two copies of the ring were "
+                "changed and saved, or the file was edited here. Find out which copy the other nodes follow (session_check "
+                "shows what they accept), use that one and put the other away" % (generation, ring))
+    loss = _loss(old, wish.passphrases)
+    if loss and not (has and has[0] == ring):
+        return "this node has %s and was given the ring %s: %s. Expected the ring that the fleet has, or one that has adopted " \
+               "its passphrases" % ("the ring %s" % has[0] if has else "a list that is from no ring", ring, loss)
+    return ""
+
+
+def _loss(old: Sequence[str], new: Sequence[str]) -> str:
+    """How a new list of keys, gone live node by node, takes sessions away; empty where it does not."""
+    if old and new[0] not in old:
+        return "the new first passphrase was not in this node's list before, so that while other nodes do not have it yet " \
+               "sessions are lost"
+    if old and old[0] not in new:
+        return "the passphrase that encrypted so far is no longer in the list, so that sessions are lost"
+    return ""
+
+
+def _warnings(wish: Wish, old_text: str, refused: str) -> List[str]:
+    """Sentences about sessions that are lost by what is wanted."""
+    if wish.ring:
+        return ["taken because of session_keys_allow_loss: %s" % refused] if refused else []
+    found = []
+    has = parse_ring(old_text)
+    if has:
+        found.append("this node has generation %d of the ring %s; a plain list replaces it, and the node no longer knows which "
+                     "lists are older. Where the ring is still in use, set session_ring_store" % (has[1], has[0]))
+    loss = _loss(parse_file(old_text), wish.passphrases)
+    if loss:
+        found.append("%s. Without loss: add the new key at the end, deploy; move it to the front, deploy; wait for the longest "
+                     "max age; remove the old one, deploy" % loss)
+    return found
 
 
 def _go_live(node: ApplyNode, work: Transaction, wish: Wish, directories: Sequence[Directory],
              missing: Sequence[Target], result: Result) -> None:
     """Swap, test, reload, prove; on any failure put everything back."""
-    old_keys = node.entry(wish.layout.key_file)
-    known = list(wish.passphrases)
-    if old_keys is not None:
-        known += [key for key in parse_file(old_keys.content.decode("utf-8", "replace")) if key not in known]
+    old_keys = parse_file(_text(node.entry(wish.layout.key_file)))
+    known = [*wish.passphrases, *(key for key in old_keys if key not in wish.passphrases)]
     before = snapshot(node, wish.probes, known)
     new_modules = any(target.path.startswith(wish.layout.modules_enabled + "/") for target in missing
                       if wish.layout.modules_enabled)
@@ -264,34 +322,70 @@ def _until_proven(node: ApplyNode, wish: Wish) -> List[str]:
 
 
 def _roll_back(node: ApplyNode, work: Transaction, wish: Wish, known: Sequence[str],
-               before: Tuple[Tuple[object, ...], ...], error: Exception) -> None:
-    """Put the old files back, have them loaded, and prove that the server does what it did before."""
+               before: Sequence[Seen], error: Exception) -> None:
+    """Put the old files back, have them loaded, and prove that the server does what it did before.
+
+    **A list of keys from a ring does not go back** as long as the server can work with it; only the configuration does.
+    Once swapped it may have gone live, by our reload or by anybody's (logrotate), and a check may have counted this node
+    among those that accept a new key. Where a promote followed, other nodes encrypt with that key, and with the old list
+    their sessions would be lost here. Nobody can see whether that happened, so it is not asked. Nothing is risked: a later
+    list of a ring is always safe to have, and a trial server worked with it on this node before the swap. Should the live
+    server do worse with it than before, then no check can have counted this node, and the old list goes back too.
+    """
     reason = str(error)
     died = not node.service_active()
     try:
-        if work.undo() == "committed":
+        keep = _kept(node, work, wish.layout) if wish.ring else []
+        if work.put_back(keep) == "committed":
+            work.undo()
             return  # The new state was live and proven; only writing that down failed.
-        status, text = node.service_restart() if died else node.service_reload()
+        worse = _load_old(node, wish, known, before, bool(keep))
+        if worse and keep:
+            keep = []
+            work.put_back()
+            worse = _load_old(node, wish, known, before, False)
+        work.undo(keep)
     except OSError as failure:
         raise ApplyError("%s. Putting the old files back failed too: %s. Run again once that is repaired" % (
             reason, failure), "broken") from error
+    if worse:
+        raise ApplyError("%s. The old files are back, but %s" % (reason, worse), "broken") from error
+    raise ApplyError("%s. The old files are back and the old state serves again%s%s" % (
+        reason, ", with the ring's new list of keys, which stays because a check may have seen it live" if keep else "",
+        " (the server had died and was started)" if died else ""), "restored") from error
+
+
+def _kept(node: ApplyNode, work: Transaction, layout: Layout) -> List[str]:
+    """What must not be put back: a passphrase file of a ring that was swapped in."""
+    entry = node.entry(layout.key_file)
+    return [layout.key_file] if parse_ring(_text(entry)) and work.before(layout.key_file) != entry else []
+
+
+def _load_old(node: ApplyNode, wish: Wish, known: Sequence[str], before: Sequence[Seen], new_keys: bool) -> str:
+    """Load what was put back and wait until the server does what it did; what is wrong, empty when nothing is."""
+    status, text = node.service_reload() if node.service_active() else node.service_restart()
     end = node.now() + RELOAD_SECONDS
-    while not status and snapshot(node, wish.probes, known) != before and node.now() < end:
+    while not status:
+        if as_before(snapshot(node, wish.probes, known), before, new_keys):
+            return ""
+        if node.now() >= end:
+            break
         node.sleep(0.1)
-    if status or snapshot(node, wish.probes, known) != before:
-        raise ApplyError("%s. The old files are back, but the server does not serve as before%s" % (
-            reason, ": " + text if text else ""), "broken") from error
-    raise ApplyError("%s. The old files are back and the old state serves again%s" % (
-        reason, " (the server had died and was started)" if died else ""), "restored") from error
+    return "the server does not serve as before%s" % (": " + text if text else "")
 
 
-def _recover(node: ApplyNode, work: Transaction) -> str:
-    """Undo what a killed run left; a sentence about it, empty when there was nothing."""
+def _recover(node: ApplyNode, work: Transaction, layout: Layout) -> str:
+    """Undo what a killed run left; a sentence about it, empty when there was nothing.
+
+    A list of keys from a ring stays where it was swapped in, for the reason that :func:`_roll_back` gives.
+    """
     trial.clean(node)
-    stopped_in = work.undo()
+    keep = _kept(node, work, layout)
+    stopped_in = work.undo(keep)
     if stopped_in == "swapping":
         node.service_reload() if node.service_active() else node.service_restart()
-        return "an interrupted run was undone: the old files are back and loaded"
+        return "an interrupted run was undone: the old files are back and loaded%s" % (
+            ", but for the ring's list of keys, which stays" if keep else "")
     if stopped_in:
         return "an interrupted run was cleaned up"
     return ""
@@ -309,12 +403,12 @@ def _diff(node: ApplyNode, wish: Wish, missing: Sequence[Target]) -> List[Dict[s
     for target in missing:
         entry = node.entry(target.path)
         if target.secret:
-            before = _shown_keys(parse_file(entry.content.decode("utf-8", "replace"))) if entry else ""
-            after = _shown_keys(wish.passphrases)
+            before = _shown_keys(parse_file(_text(entry)), parse_ring(_text(entry)))
+            after = _shown_keys(wish.passphrases, wish.ring)
         elif target.link:
             before, after = "link to %s\n" % entry.link if entry else "", "link to %s\n" % target.link
         else:
-            before = entry.content.decode("utf-8", "replace") if entry else ""
+            before = _text(entry)
             after = (target.content or b"").decode("utf-8", "replace")
         rows.append({"before_header": target.path, "after_header": target.path,
                      "before": _redacted(before), "after": _redacted(after)})
@@ -326,6 +420,7 @@ def _redacted(text: str) -> str:
     return re.sub(r"(?im)^(\s*\S*(?:passphrase|password|secret|passwd)\s+).*$", r"\1(hidden)", text)
 
 
-def _shown_keys(passphrases: Sequence[str]) -> str:
-    return "".join("key %d: %s%s\n" % (position, fingerprint(key), " (encrypts)" if position == 1 else "")
+def _shown_keys(passphrases: Sequence[str], ring: Optional[Tuple[str, int]]) -> str:
+    keys = "".join("key %d: %s%s\n" % (position, fingerprint(key), " (encrypts)" if position == 1 else "")
                    for position, key in enumerate(passphrases, 1))
+    return ("ring %s, generation %d\n" % ring if ring else "") + keys

@@ -9,7 +9,7 @@ The door is an argument; the cookies to ask with were sealed on the controller, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Protocol, Sequence, Tuple
+from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 from .hygiene import cookie_deviations
 from .probe import Answer, Observation, observe
@@ -114,19 +114,50 @@ def _judge(scope: Scope, seen: Observation, position: int) -> str:
     return ""
 
 
-def snapshot(node: Http, probes: Sequence[ScopeProbe], passphrases: Sequence[str]) -> Tuple[Tuple[object, ...], ...]:
+@dataclass(frozen=True)
+class Seen:
+    """What the live server did with one probe; ``status`` 0: it gave no answer. The rest is as in an observation."""
+
+    scope: str
+    status: int = 0
+    sealed: str = ""
+    encrypts_with: Optional[int] = None
+    accepted: Optional[bool] = None
+    attributes: str = ""
+
+
+def snapshot(node: Http, probes: Sequence[ScopeProbe], passphrases: Sequence[str]) -> Tuple[Seen, ...]:
     """What the live server does now, in a form that is equal as long as it does the same.
 
-    :param passphrases: old and new ones, so that the key that encrypts is told apart.
+    :param passphrases: new ones, then the old ones, so that the key that encrypts is told apart.
     """
-    rows: List[Tuple[object, ...]] = []
+    rows: List[Seen] = []
     for probe in probes:
         try:
             answers = ask(node, probe, passphrases, Way())
         except OSError:
-            rows.append((probe.scope.name, "silent"))
+            rows.append(Seen(probe.scope.name))
             continue
         for seen in answers:
             attributes = sorted(seen.cookie.attributes.items(), key=str) if seen.cookie else ()
-            rows.append((probe.scope.name, seen.status, seen.sealed, seen.encrypts_with, seen.accepted, str(attributes)))
+            rows.append(Seen(probe.scope.name, seen.status, seen.sealed, seen.encrypts_with, seen.accepted, str(attributes)))
     return tuple(rows)
+
+
+def as_before(now: Sequence[Seen], before: Sequence[Seen], new_keys: bool) -> bool:
+    """Whether the server does what it did.
+
+    :param new_keys: it has the new list of keys now. Then it may encrypt with the first of them and accept more than before,
+        but not less.
+    """
+    if not new_keys or len(now) != len(before):
+        return tuple(now) == tuple(before)
+    return all(_not_worse(one, other) for one, other in zip(now, before))
+
+
+def _not_worse(now: Seen, before: Seen) -> bool:
+    same = (now.status, now.attributes) == (before.status, before.attributes)
+    opens = bool(now.accepted) or not before.accepted
+    with_old_key = (now.sealed, now.encrypts_with) == (before.sealed, before.encrypts_with)
+    with_new_key = now.sealed == "key" and now.encrypts_with == 0
+    return same and opens and (with_old_key or with_new_key)

@@ -111,14 +111,6 @@ class Node:
             return
         self._sync_directory(path)
 
-    def same_file(self, one: str, other: str) -> bool:
-        """Whether two paths are hard links to one file."""
-        try:
-            left, right = os.lstat(one), os.lstat(other)
-        except FileNotFoundError:
-            return False
-        return (left.st_dev, left.st_ino) == (right.st_dev, right.st_ino)
-
     @staticmethod
     def _sync_directory(path: str) -> None:
         handle = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)

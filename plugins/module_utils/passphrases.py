@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 MIN_LENGTH = 32
 """Characters a passphrase needs at least. 32 random ones of the allowed alphabet hold 192 bits; the mac of a cookie
@@ -26,6 +26,7 @@ GENERATED_BYTES = 32
 """Random bytes in a passphrase that we make ourselves: 256 bits."""
 
 _SAFE = re.compile(r"[A-Za-z0-9_-]+\Z")
+_RING = re.compile(r"# ring ([A-Za-z0-9_-]+) ([0-9]{1,18})\n")
 _BLANKS = " \t\n\r\v\f"  # httpd's; str.isspace() knows more
 _COMMON_PAIRS = frozenset(
     "th he in er an re nd at on nt ha es st en ed to it ou ea hi is or ti as te et ng of al de se le sa si ar ve ra ld "
@@ -137,12 +138,27 @@ def is_weak(key: str) -> bool:
     return bool(_weakness(key))
 
 
-def render_file(passphrases: Sequence[str]) -> str:
+def render_file(passphrases: Sequence[str], ring: Optional[Tuple[str, int]] = None) -> str:
     """The passphrase file (SessionCryptoPassphraseFile) for validated passphrases: one to a line, in httpd's order.
 
     Words outside the safe alphabet are quoted the way httpd's configuration reader (``ap_getword_conf``) undoes it.
+
+    :param ring: id and generation of the ring that the list is from. They stand in the same file, in a comment that httpd
+        skips, so that keys and generation change together. An id has characters of ``A-Z a-z 0-9 _ -``: one that ended
+        with a backslash would make the first key part of the comment.
+    :raises PassphraseError: another id, or a generation below 0.
     """
-    return "".join("%s\n" % _word(key) for key in passphrases)
+    marker = "# ring %s %d\n" % ring if ring else ""
+    if marker and not _RING.fullmatch(marker):
+        raise PassphraseError("the ring's id must have characters of A-Z a-z 0-9 _ - only, and its generation must be a "
+                              "number from 0 on; found %r" % (ring,))
+    return marker + "".join("%s\n" % _word(key) for key in passphrases)
+
+
+def parse_ring(text: str) -> Optional[Tuple[str, int]]:
+    """Id and generation of the ring that a passphrase file is from; None for a plain list, or a file of somebody else."""
+    found = _RING.match(text)
+    return (found.group(1), int(found.group(2))) if found else None
 
 
 def _word(key: str) -> str:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass
-from typing import List, Optional, Protocol, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,6 @@ class Door(Protocol):
     def remove(self, path: str) -> None:
         """Remove a file or link if it is there, and flush the directory to the disk."""
 
-    def same_file(self, one: str, other: str) -> bool:
-        """Whether two paths are hard links to one file."""
-
 
 def _beside(path: str, suffix: str) -> str:
     directory, _slash, name = path.rpartition("/")
@@ -131,11 +128,13 @@ class Transaction:
 
         :raises OSError: for example a full disk; :meth:`undo` removes what was staged.
         """
-        created = [item.path for item in directories if self.door.directory_mode(item.path) is None]
-        for item in directories:
-            if item.path == self.journal.rpartition("/")[0]:
+        before = [(item, self.door.directory_mode(item.path)) for item in directories]
+        created = [item.path for item, mode in before if mode is None]
+        modes = {item.path: mode for item, mode in before if mode not in (None, -1, item.mode)}
+        for item, mode in before:
+            if item.path == self.journal.rpartition("/")[0] and mode in (None, -1):
                 self.door.make_directory(item.path, item.mode)
-        self._record("staging", targets, created)
+        self._record("staging", targets, created, modes)
         for item in directories:
             self.door.make_directory(item.path, item.mode)
         for target in targets:
@@ -149,7 +148,7 @@ class Transaction:
                 self.door.write(new, target.content or b"", mode, owner)
             if old is not None:
                 self.door.hard_link(target.path, _beside(target.path, "old"))
-        self._record("swapping", targets, created)
+        self._record("swapping", targets, created, modes)
 
     def swap(self, targets: Sequence[Target]) -> None:
         """Make the staged files live, one atomic rename each, in order."""
@@ -162,14 +161,28 @@ class Transaction:
         :raises OSError: only where the old state is still what :meth:`undo` goes back to.
         """
         state = self._read()
-        self._record("committed", [Target(path) for path, _existed in state.paths], state.created)
+        self._record("committed", [Target(path) for path, _existed in state.paths], state.created, state.modes)
         # What cannot be removed now is removed by the next run: it finds "committed".
         with contextlib.suppress(OSError):
             self._clean(self._read())
 
-    def undo(self) -> str:
+    def put_back(self, keep: Sequence[str] = ()) -> str:
+        """Put the old files back where the new ones may be live, and still know that this is under way.
+
+        :param keep: paths that stay as they are.
+        :returns: what was found, as :meth:`undo` says.
+        """
+        state = self._read()
+        if state.name == "swapping":
+            for path, existed in reversed(state.paths):
+                if path not in keep:
+                    self._put_back(path, existed)
+        return state.name
+
+    def undo(self, keep: Sequence[str] = ()) -> str:
         """Go back to the state before :meth:`stage`, from wherever this or an earlier run stopped.
 
+        :param keep: paths that stay as they are.
         :returns: what was found: ``""`` (no journal), ``"staging"`` (nothing had gone live), ``"swapping"`` (files
             were put back, the server may have loaded them) or ``"committed"`` (only cleaning was left to do).
 
@@ -178,9 +191,7 @@ class Transaction:
         """
         state = self._read()
         self.door.remove(self.journal + ".new")
-        if state.name == "swapping":
-            for path, existed in reversed(state.paths):
-                self._put_back(path, existed)
+        self.put_back(keep)
         if state.name:
             self._clean(state)
         if state.name != "committed":
@@ -191,40 +202,54 @@ class Transaction:
         """Whether a run that was killed has left something to undo."""
         return bool(self._read().name)
 
+    def before(self, path: str) -> Optional[Entry]:
+        """What :meth:`undo` would leave at a path."""
+        state = self._read()
+        existed = dict(state.paths).get(path) if state.name == "swapping" else None
+        if existed is False:
+            return None
+        return (self.door.entry(_beside(path, "old")) if existed else None) or self.door.entry(path)
+
     def _put_back(self, path: str, existed: bool) -> None:
         old = _beside(path, "old")
         if not existed:
             self.door.remove(path)
-        elif self.door.entry(old) is not None and not self.door.same_file(old, path):
-            self.door.rename(old, path)
+        elif self.door.entry(old) is not None:
+            self.door.rename(old, path)  # changes nothing where both are still one file
 
     def _clean(self, state: "_State") -> None:
         for path, _existed in state.paths:
             self.door.remove(_beside(path, "new"))
             self.door.remove(_beside(path, "old"))
         # The journal goes last: as long as anything is left, it is known.
-        for path in reversed(state.created if state.name != "committed" else []):
-            self.door.remove_directory(path)
+        if state.name != "committed":
+            for path in reversed(state.created):
+                self.door.remove_directory(path)
+            for path, mode in state.modes.items():
+                self.door.make_directory(path, mode)
         self.door.remove(self.journal)
 
-    def _record(self, name: str, targets: Sequence[Target], created: Sequence[str]) -> None:
+    def _record(self, name: str, targets: Sequence[Target], created: Sequence[str], modes: Mapping[str, int]) -> None:
         rows = [[target.path, self.door.entry(target.path) is not None] for target in targets]
-        text = json.dumps({"version": 1, "state": name, "paths": rows, "created": list(created)})
+        text = json.dumps({"version": 1, "state": name, "paths": rows, "created": list(created), "modes": modes})
         self.door.write(self.journal + ".new", text.encode("utf-8"), 0o600, (0, 0))
         self.door.rename(self.journal + ".new", self.journal)
 
     def _read(self) -> "_State":
         entry = self.door.entry(self.journal)
         if entry is None:
-            return _State("", [], [])
+            return _State("", [], [], {})
         data = json.loads(entry.content.decode("utf-8"))
-        return _State(data["state"], [(path, existed) for path, existed in data["paths"]], data["created"])
+        paths = [(path, existed) for path, existed in data["paths"]]
+        return _State(data["state"], paths, data["created"], data.get("modes", {}))
 
 
 @dataclass(frozen=True)
 class _State:
-    """What the journal says."""
+    """What the journal says: every path with whether something was there, directories that were not, modes that were
+    other ones."""
 
     name: str
     paths: List[Tuple[str, bool]]
     created: List[str]
+    modes: Dict[str, int]

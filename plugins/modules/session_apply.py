@@ -17,6 +17,8 @@ description:
     until it shows the new state.
   - On any failure the old files are put back and loaded, the old state is proven to serve, and the task fails with the reason.
   - A run that was killed at any point is undone by the next one.
+  - A list of passphrases that is from a ring is remembered with the ring's id and generation. A node does not go back from
+    one that went live, also where the rest of a run is undone, for a check may have seen it; and it refuses an older one.
 options:
   passphrases:
     description:
@@ -39,6 +41,26 @@ options:
   only_keys:
     description:
       - Put only the passphrase file live and leave the configuration as it is.
+    type: bool
+    default: false
+  ring:
+    description:
+      - The ring that the passphrases are from; not set for a plain list.
+      - A node that has a later generation of the ring refuses the list, and so does one that has other passphrases of the same
+        generation; one that has another ring, or a plain list, refuses where sessions would be lost. Nothing is changed then.
+    type: dict
+    suboptions:
+      id:
+        description: The ring's id.
+        type: str
+        required: true
+      generation:
+        description: The generation of the ring in which its keys changed last.
+        type: int
+        required: true
+  allow_loss:
+    description:
+      - Take the list of a ring that a node refuses; sessions are lost with it.
     type: bool
     default: false
   probes:
@@ -90,7 +112,8 @@ undone:
   type: str
 state:
   description:
-    - What is true after a failure. V(untouched), nothing was changed; V(restored), the old state was put back and serves;
+    - What is true after a failure. V(untouched), nothing was changed; V(restored), the old state was put back and serves
+      (the new passphrases of a ring stay);
       V(broken), it was put back but the server does not serve as before.
   returned: failure
   type: str
@@ -108,7 +131,11 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.apply impo
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout import layout_for, parse_os_release
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.live import ScopeProbe
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import LockTimeout, Node
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import PassphraseError, validate
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import (
+    PassphraseError,
+    render_file,
+    validate,
+)
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
 
 
@@ -120,12 +147,17 @@ def main():
             "allow_weak": {"type": "bool", "default": False},
             "scopes": {"type": "list", "elements": "dict", "required": True},
             "only_keys": {"type": "bool", "default": False, "no_log": False},
+            "ring": {"type": "dict", "options": {"id": {"type": "str", "required": True},
+                                                 "generation": {"type": "int", "required": True}}},
+            "allow_loss": {"type": "bool", "default": False},
             "probes": {"type": "list", "elements": "dict", "default": [], "no_log": True},
         },
         supports_check_mode=True,
     )
     try:
         passphrases = tuple(validate(module.params["passphrases"], module.params["allow_weak"])[0])
+        ring = (module.params["ring"]["id"], module.params["ring"]["generation"]) if module.params["ring"] else None
+        render_file(passphrases, ring)  # refuses an id that httpd would misread
         scopes = parse_scopes(module.params["scopes"])
         sealed = {row["scope"]: row for row in module.params["probes"]}
         probes = tuple(ScopeProbe(scope, sealed[scope.name]["marker"], tuple(sealed[scope.name]["cookies"]))
@@ -138,10 +170,11 @@ def main():
         layout = layout_for(parse_os_release(handle.read()))
     if layout is None:
         module.fail_json(msg="this distribution is not supported; run session_preflight for details", state="untouched")
+    wish = Wish(layout, passphrases, probes, module.params["only_keys"], ring, module.params["allow_loss"])
     node = Node(layout.service)
     try:
         with node.lock(LOCK, LOCK_SECONDS):
-            result = apply(node, Wish(layout, passphrases, probes, module.params["only_keys"]), module.check_mode)
+            result = apply(node, wish, module.check_mode)
     except ApplyError as error:
         module.fail_json(msg=str(error), state=error.state)
     except LockTimeout:

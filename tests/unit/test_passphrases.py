@@ -14,7 +14,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from plugins.module_utils import passphrases
-from plugins.module_utils.passphrases import PassphraseError, fingerprint, is_weak, parse_file, render_file, validate
+from plugins.module_utils.passphrases import (
+    PassphraseError,
+    fingerprint,
+    is_weak,
+    parse_file,
+    parse_ring,
+    render_file,
+    validate,
+)
 
 STRONG = "Kq8f-LZ2xM0wPb7Rk3TnV9sYc5HdJgEa"
 OTHER = "v7Wn_3bXo9QeUj5Zt1RyGm4Ks8LcHd2Fp6Aq0Bi"
@@ -133,6 +141,34 @@ def test_httpd_reads_from_the_file_what_was_given(keys: list[str]) -> None:
 
 def test_strong_keys_stand_in_the_file_as_they_are() -> None:
     assert render_file([STRONG, OTHER]) == "%s\n%s\n" % (STRONG, OTHER)
+
+
+def test_the_ring_of_a_list_is_a_comment_before_its_keys() -> None:
+    text = render_file([STRONG, OTHER], ("r1-_X", 17))
+    assert text == "# ring r1-_X 17\n%s\n%s\n" % (STRONG, OTHER)
+    assert (parse_ring(text), parse_file(text)) == (("r1-_X", 17), [STRONG, OTHER])
+
+
+@given(st.from_regex(r"[A-Za-z0-9_-]+", fullmatch=True), st.integers(0, 10**18 - 1),
+       st.lists(anything.filter(is_allowed), min_size=1, max_size=6, unique=True))
+def test_a_ring_is_read_as_it_was_written(ring: str, generation: int, keys: list[str]) -> None:
+    text = render_file(keys, (ring, generation))
+    assert (parse_ring(text), parse_file(text)) == ((ring, generation), keys)
+    assert parse_ring(render_file(keys)) is None
+
+
+@pytest.mark.parametrize("ring", [("", 1), ("ends\\", 1), ("two words", 1), ("line\n", 1), ("r", -1), ("r", 10**18), ("é", 1)])
+def test_a_ring_that_would_spoil_the_file_is_refused(ring: tuple[str, int]) -> None:
+    with pytest.raises(PassphraseError, match="the ring's id must have"):
+        render_file([STRONG], ring)
+
+
+@pytest.mark.parametrize("text", [
+    "", "%s\n" % STRONG, "# ring r\n", "# ring r x\n", "# ring r 1", "#ring r 1\n", " # ring r 1\n", "# ring r 1 \n",
+    "# rings r 1\n", "# ring r 1\\\n", "%s\n# ring r 1\n" % STRONG, "# ring r 1\r\n", "# ring r \u0661\n",
+])
+def test_what_is_no_ring(text: str) -> None:
+    assert parse_ring(text) is None
 
 
 @pytest.mark.parametrize("row", json.loads(FILES.read_text(encoding="utf-8")), ids=lambda row: ascii(row["text"]))

@@ -80,7 +80,9 @@ def test_the_lists_are_allowed() -> None:
 
 @pytest.fixture(scope="module")
 def httpd() -> Iterator[real_httpd.RealHttpd]:
-    texts = {"list%d" % number: render_file(keys) for number, keys in enumerate(LISTS)}
+    # Every second list is from a ring: httpd skips the comment that says so.
+    rings = (None, ("TEST-ring_1", 12345))
+    texts = {"list%d" % number: render_file(keys, rings[number % 2]) for number, keys in enumerate(LISTS)}
     texts.update({"file%d" % number: row[0] for number, row in enumerate(FILES)})
     lines = []
     for name in texts:
