@@ -55,12 +55,12 @@ def make_vault() -> None:
     write_private(VAULT, encrypted.stdout)
 
 
-def make_certificates() -> None:
+def make_certificates(authority_file: Path, site_file: Path, name: str, address: str) -> None:
     """An authority for one year, and a certificate of it for the load balancer. The authority's key is thrown away."""
     now = datetime.datetime.now(datetime.timezone.utc)
     authority_key, site_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "The demo's certificate authority")])
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
     issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
 
@@ -76,13 +76,13 @@ def make_certificates() -> None:
 
     signs = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     authority = builder(issuer, authority_key.public_key(), True).add_extension(signs, critical=True)
-    names = x509.SubjectAlternativeName([x509.DNSName(NAME), x509.IPAddress(ipaddress.ip_address(ADDRESS))])
+    names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address(address))])
     serves = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     site = builder(subject, site_key.public_key(), False).add_extension(names, False).add_extension(serves, False)
     pem = serialization.Encoding.PEM
-    AUTHORITY.write_bytes(authority.sign(authority_key, hashes.SHA256()).public_bytes(pem))
+    authority_file.write_bytes(authority.sign(authority_key, hashes.SHA256()).public_bytes(pem))
     key = site_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    write_private(SITE, site.sign(authority_key, hashes.SHA256()).public_bytes(pem) + key)
+    write_private(site_file, site.sign(authority_key, hashes.SHA256()).public_bytes(pem) + key)
 
 
 def main() -> None:
@@ -91,7 +91,7 @@ def main() -> None:
     if not (VAULT.exists() and VAULT_PASSWORD.exists()):
         make_vault()
     if not (AUTHORITY.exists() and SITE.exists()):
-        make_certificates()
+        make_certificates(AUTHORITY, SITE, NAME, ADDRESS)
 
 
 if __name__ == "__main__":
