@@ -121,20 +121,6 @@ def with_include(text: str, virtual_host: str, include_file: str) -> str:
 
     :raises LookupError: no block of that name, or a block that is not closed.
     """
-    return _edit_blocks(text, virtual_host, include_file, wanted=True)
-
-
-def without_include(text: str, virtual_host: str, include_file: str) -> str:
-    """The same file with that line taken out again."""
-    return _edit_blocks(text, virtual_host, include_file, wanted=False)
-
-
-def _joined(line: str) -> str:
-    """A line as httpd sees it: what a backslash at the end continues is one."""
-    return re.sub(r"\\\r?\n", "", line).strip()
-
-
-def _edit_blocks(text: str, virtual_host: str, include_file: str, wanted: bool) -> str:
     out: List[str] = []
     block: List[str] = []
     inside = False
@@ -148,10 +134,9 @@ def _edit_blocks(text: str, virtual_host: str, include_file: str, wanted: bool) 
             if ours:
                 blocks += 1
                 block = [row for row in block if not _is_include(row, include_file)]
-                if wanted:
-                    end = "\r\n" if block[0].endswith("\r\n") else "\n"
-                    indent = line[: len(line) - len(line.lstrip())]
-                    block.append("%s    %s%s" % (indent, include_line(include_file), end))
+                end = "\r\n" if block[0].endswith("\r\n") else "\n"
+                indent = line[: len(line) - len(line.lstrip())]
+                block.append("%s    %s%s" % (indent, include_line(include_file), end))
             out += [*block, line]
             inside = False
         elif inside:
@@ -160,9 +145,14 @@ def _edit_blocks(text: str, virtual_host: str, include_file: str, wanted: bool) 
             out.append(line)
     if inside:
         raise LookupError("a <VirtualHost> block is not closed")
-    if wanted and not blocks:
+    if not blocks:
         raise LookupError("no <VirtualHost> block has ServerName or ServerAlias %s" % virtual_host)
     return "".join(out)
+
+
+def _joined(line: str) -> str:
+    """A line as httpd sees it: what a backslash at the end continues is one."""
+    return re.sub(r"\\\r?\n", "", line).strip()
 
 
 def _host_names(block: Sequence[str]) -> List[str]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plugins.module_utils.config import HEADER, include_line, modules_for, render, with_include, without_include
+from plugins.module_utils.config import HEADER, include_line, modules_for, render, with_include
 from plugins.module_utils.scopes import Scope, parse_scopes
 
 KEYS = "/etc/httpd/mod_session/passphrases"
@@ -186,14 +186,11 @@ def test_one_include_in_each_block_of_the_host(text: str) -> None:
     after = marked(text)
     assert with_include(before, HOST, FILE) == after
     assert with_include(after, HOST, FILE) == after
-    assert without_include(after, HOST, FILE) == before
-    assert without_include(before, HOST, FILE) == before
 
 
 def test_indentation_follows_the_end_of_the_block() -> None:
     text = "<IfModule ssl>\n\t<VirtualHost *:443>\n\t\tServerName www.example.com\n\t</VirtualHost>\n</IfModule>\n"
     assert with_include(text, HOST, FILE).splitlines()[3] == "\t    " + include_line(FILE)
-    assert without_include(with_include(text, HOST, FILE), HOST, FILE) == text
 
 
 @pytest.mark.parametrize(
@@ -220,11 +217,6 @@ def test_refused(text: str, sentence: str) -> None:
     assert caught.value.args == (sentence,)
 
 
-def test_taking_out_what_is_not_there_is_no_error() -> None:
-    for text in ("", "ServerName x\n", VHOST.replace("www", "web")):
-        assert without_include(text, HOST, FILE) == text
-
-
 pieces = st.sampled_from([
     "<VirtualHost *:80>", "</VirtualHost>", "ServerName www.example.com", "ServerAlias a www.example.com:81", "# x", "",
     "  ServerName other", "<Directory />", "</Directory>", "#</VirtualHost>", "Include /other.conf", "\u00e9\udcff", "\\",
@@ -245,6 +237,5 @@ def test_nothing_else_is_changed(text: str, known_block: bool) -> None:
         return
     assert once.count(FILE) >= 1
     assert with_include(once, HOST, FILE) == once
-    assert without_include(once, HOST, FILE) == text
     kept = [line for line in once.split("\n") if FILE not in line]
     assert kept == text.split("\n")

@@ -13,7 +13,7 @@ import pytest
 from plugins.module_utils import trial
 from plugins.module_utils.cookie import CIPHERS, CookieError, format_payload, parse_payload, seal, unseal
 from plugins.module_utils.layout import DEBIAN, REDHAT
-from plugins.module_utils.live import ScopeProbe, Way, ask, problems, snapshot
+from plugins.module_utils.live import ScopeProbe, Way, as_before, ask, problems, snapshot
 from plugins.module_utils.probe import Answer, seal_probe
 from plugins.module_utils.scopes import Scope, parse_scopes
 from plugins.module_utils.transaction import Entry
@@ -162,6 +162,37 @@ def test_a_snapshot_is_equal_as_long_as_the_server_does_the_same(change: dict[st
 def test_a_snapshot_of_a_silent_server_does_not_depend_on_the_error() -> None:
     probes = [probe_of(scope(), NEW)]
     assert snapshot(Server(silent=OSError("a")), probes, KEYS) == snapshot(Server(silent=TimeoutError()), probes, KEYS)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "works"),
+    [
+        ([OLD], [NEW, OLD], True),
+        ([OLD], [OLD, NEW], True),
+        ([OLD, NEW], [NEW, OLD], True),
+        ([OLD], [OLD], True),
+        ([STRANGER], [NEW], True),
+        ([OLD], [NEW], False),
+        ([NEW, OLD], [OLD], False),
+        ([NEW, OLD], [NEW], False),
+        ([OLD], [STRANGER, OLD], False),
+        ([NEW], [OLD, NEW], False),
+        ([OLD], [], False),
+        ([], [OLD], False),
+    ],
+)
+def test_what_a_server_may_do_once_it_has_the_new_keys(before: list[str], now: list[str], works: bool) -> None:
+    """With no keys it is silent."""
+    probes = [probe_of(scope(), *KEYS)]
+    seen = [snapshot(Server(keys=keys, silent=None if keys else OSError()), probes, KEYS) for keys in (now, before)]
+    assert as_before(*seen, new_keys=True) is works
+    assert as_before(*seen, new_keys=False) is (now == before)
+
+
+@pytest.mark.parametrize("change", [{"status": 404}, {"name": ""}, {"plain": True}, {"attributes": "Path=/app"}, {"value": "x"}])
+def test_new_keys_excuse_nothing_else(change: dict[str, Any]) -> None:
+    probes = [probe_of(scope(), *KEYS)]
+    assert not as_before(snapshot(Server(**change), probes, KEYS), snapshot(Server(keys=[OLD]), probes, KEYS), True)
 
 
 class TrialNode(Server):
