@@ -16,7 +16,7 @@ ARGS ?=
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-.PHONY: deps deps-python deps-containers deps-httpd deps-browser
+.PHONY: deps deps-python deps-containers deps-httpd deps-openbao deps-browser
 deps: deps-python deps-containers  ## install what is missing (podman and others by apt; Python tools in .cache/venv)
 deps-python:
 	@tools/deps python
@@ -24,6 +24,8 @@ deps-containers:
 	@tools/deps containers
 deps-httpd:
 	@tools/deps httpd
+deps-openbao:
+	@tools/deps openbao
 deps-browser:
 	@tools/deps browser
 
@@ -39,11 +41,11 @@ ansible-lint: deps-python
 	ansible-lint -q
 
 .PHONY: unit
-unit: deps-python  ## unit and property tests
+unit: deps-python deps-openbao  ## unit and property tests
 	pytest tests/unit $(ARGS)
 
 .PHONY: protocol
-protocol: deps-python  ## the rotation protocol in 1,000 random worlds, and without each of its gates (more: PROTOCOL_WORLDS=20000)
+protocol: deps-python  ## the rotation protocol in 100,000 random steps, and without each of its gates (more: PROTOCOL_STEPS=2000000)
 	pytest tests/protocol $(ARGS)
 
 .PHONY: molecule

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the httpd_fleet.mod_session authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The store that ``session_ring_store`` names: a file encrypted with Ansible Vault. docs/ring-stores.md is for its users."""
+"""The store that ``session_ring_store`` names. docs/ring-stores.md is for those who set one up."""
 
 from __future__ import annotations
 
@@ -9,32 +9,56 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ansible import context
+
 from .ring_store_base import Conflict, Store, StoreError
 from .ring_store_file import FileStore
+from .ring_store_kv import KVStore, place
 
 __all__ = ["Conflict", "Store", "StoreError", "open_store"]
+
+_KV = ("address", "mount", "path", "token", "namespace", "ca")
 
 
 def open_store(spec: Any, loader: Any) -> Store:
     """The store that the variable ``session_ring_store`` names. Nothing is read yet.
 
-    :param spec: ``{file: path, vault_id: label for a new file}``.
+    :param spec: ``{file: path, vault_id: for a new file}`` or ``{kv: {address, mount, path, token, namespace, ca}}``.
     :param loader: Ansible's DataLoader, which knows the secrets of Ansible Vault.
     :raises StoreError: a specification that is wrong.
     """
+    name = "session_ring_store"
     if not isinstance(spec, Mapping):
-        raise StoreError("session_ring_store must be a mapping: file: {{ playbook_dir }}/session_ring.vault")
-    values = _texts(spec, "session_ring_store", ("file", "vault_id"))
-    path = values.get("file", "")
-    if not path:
-        raise StoreError("session_ring_store names no store: give it a file")
-    if not os.path.isabs(path):
+        raise StoreError(f"{name} must be a mapping, with file or kv: see docs/ring-stores.md")
+    kv = spec.get("kv")
+    values = _texts({**spec, "kv": None}, name, ("file", "vault_id", "kv"))
+    if bool(kv) == ("file" in values):
+        raise StoreError(f"{name} must name one store, file or kv: see docs/ring-stores.md")
+    if kv:
+        if not isinstance(kv, Mapping):
+            raise StoreError(f"{name}: kv must be a mapping with {', '.join(_KV)}")
+        return KVStore(place(_texts(kv, f"{name}: kv", _KV), os.environ))
+    if not os.path.isabs(values["file"]):
         raise StoreError(
-            f"session_ring_store: file {path} is no absolute path, so that it would be another file in another folder: "
-            "begin it with {{ inventory_dir }}/ or {{ playbook_dir }}/"
+            f"{name}: file {values['file']} is no absolute path, so that it would be another file in another folder: "
+            "begin it with {{ inventory_dir }}/group_vars/ or {{ playbook_dir }}/"
         )
+    _refuse_inside_inventory(values["file"], name)
     # Ansible has no other way to its secrets in all the versions that this collection runs on.
-    return FileStore(path, values.get("vault_id", ""), loader._vault.secrets or [])
+    return FileStore(values["file"], values.get("vault_id", ""), loader._vault.secrets or [])
+
+
+def _refuse_inside_inventory(path: str, name: str) -> None:
+    """Of a folder that is an inventory Ansible takes every file for a list of hosts, a ring that it can decrypt as well."""
+    for source in context.CLIARGS.get("inventory") or ():
+        if not os.path.isdir(source):
+            continue
+        parts = os.path.relpath(path, source).split(os.sep)
+        if not any(part.startswith(".") or part in ("group_vars", "host_vars") for part in parts):
+            raise StoreError(
+                f"{name}: file {path} is in the inventory {source}, where Ansible would take it for a list of hosts: "
+                "keep it as {{ inventory_dir }}/group_vars/session_ring.vault, or outside"
+            )
 
 
 def _texts(spec: Mapping[str, Any], name: str, known: tuple[str, ...]) -> dict[str, str]:

@@ -15,6 +15,8 @@ from dataclasses import replace
 
 import pytest
 from ansible import constants as C
+from ansible import context
+from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret, get_file_vault_secret
 
@@ -24,6 +26,7 @@ from plugins.module_utils.ring_json import to_json
 from plugins.plugin_utils import ring_store_file
 from plugins.plugin_utils.ring_store import Conflict, StoreError, open_store
 from tests.stepwise import kill_at
+from tests.together import in_children
 
 from .ring_stories import at, first, secret, staged
 
@@ -320,9 +323,10 @@ def test_places_that_cannot_be_used(tmp_path, path):
     ("spec", "told"),
     [
         ("/ring", "must be a mapping"),
-        ({}, "names no store"),
-        ({"file": ""}, "names no store"),
-        ({"file": "ring.vault"}, r"no absolute path.*\{\{ inventory_dir \}\}/"),
+        ({}, "must name one store, file or kv"),
+        ({"file": ""}, "must name one store, file or kv"),
+        ({"file": "/ring", "kv": {"path": "ring"}}, "must name one store, file or kv"),
+        ({"file": "ring.vault"}, r"no absolute path.*\{\{ inventory_dir \}\}/group_vars/"),
         ({"file": ["/ring"]}, "file must be a text"),
         ({"path": "/ring"}, "has no option path; it has file"),
     ],
@@ -330,6 +334,38 @@ def test_places_that_cannot_be_used(tmp_path, path):
 def test_a_wrong_specification_is_refused(spec, told):
     with pytest.raises(StoreError, match=told):
         open_store(spec, given())
+
+
+@pytest.mark.parametrize(
+    ("place", "read"),
+    [
+        ("hosts/session_ring.vault", True),
+        ("hosts/more/session_ring.vault", True),
+        ("hosts/group_vars/session_ring.vault", False),
+        ("hosts/group_vars/fleet/session_ring.vault", False),
+        ("hosts/.ring/session_ring.vault", False),
+        ("hosts2/session_ring.vault", False),
+    ],
+)
+def test_a_place_that_ansible_takes_for_an_inventory(tmp_path, monkeypatch, place, read):
+    """Refused just where Ansible itself would read it, which would add a host with a name out of the ring."""
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    (tmp_path / "hosts").mkdir(exist_ok=True)
+    (tmp_path / "hosts" / "hosts.yml").write_text("fleet: {hosts: {n1: {}}}\n")
+    store = store_at(path)
+    store.save(OLD, None)
+    store.save(NEW, store.load()[1])
+    if read:
+        path.with_name("session_ring.vault.previous").unlink()
+    inventory = InventoryManager(given(), [str(tmp_path / "hosts")])
+    assert ([host.name for host in inventory.get_hosts()] != ["n1"]) == read
+    monkeypatch.setattr(context, "CLIARGS", {"inventory": ["n1,", str(tmp_path / "hosts")]})
+    if read:
+        with pytest.raises(StoreError, match=r"in the inventory .*keep it as \{\{ inventory_dir \}\}/group_vars/"):
+            store_at(path)
+    else:
+        assert store_at(path).load()[0] == NEW
 
 
 # Several at once
@@ -362,26 +398,6 @@ def test_a_save_that_hangs_is_not_waited_for_without_end(store, path, monkeypatc
         with pytest.raises(StoreError, match=r"somebody else has been saving it.*end it, and run the same command again"):
             store.save(NEW, token)
     store.save(NEW, token)
-
-
-def in_children(number, work):
-    """Run ``work(index)`` in processes that begin together; what each returned (a small number)."""
-    reader, writer = os.pipe()
-    children = []
-    for index in range(number):
-        child = os.fork()
-        if child == 0:
-            status = 99
-            try:
-                os.close(writer)
-                os.read(reader, 1)
-                status = work(index)
-            finally:
-                os._exit(status)
-        children.append(child)
-    os.close(reader)
-    os.close(writer)
-    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 def test_of_two_at_once_one_wins(path):
