@@ -187,7 +187,7 @@ def test_a_node_that_is_down_blocks_by_name_can_be_absent_and_is_healed(operator
 def test_a_late_joiner_gets_the_whole_ring_before_it_gets_traffic(operator, tmp_path):
     until_nothing_is_due(operator)
     operator.did("rotate", session_rotate_now=True)
-    journey.on("n4", "rm -rf /etc/apache2/mod_session")  # installed anew
+    journey.on("n4", "rm -rf /etc/apache2/mod_session /etc/apache2/conf-enabled/mod-session-fleet.conf")  # a new machine
     more = tmp_path / "hosts.yml"
     more.write_text("session_fleet:\n  hosts:\n    n4:\n")
     with_n4 = ("-i", str(journey.INVENTORY), "-i", str(more))
