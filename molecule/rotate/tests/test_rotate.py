@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests import journey
+from tests import journey, openbao
 from tests.ring_journey import FLEET, Browser, Operator
 
 MAX_AGE = 8
@@ -217,6 +217,31 @@ def test_two_operators_at_once(operator):
             assert run.status == 0 or any(text in flat(run) for text in ("somebody else", "check again", "older")), run.output
         operator.did("rotate")
     assert [event.verb for event in operator.ring().history][-3:].count("promote") <= 1
+
+
+def test_the_ring_moves_to_openbao_and_rotates_there(operator):
+    """A new ring adopts the keys of the old one: nobody is logged out, and from then on only the new one is taken."""
+    until_nothing_is_due(operator)
+    with openbao.running() as server:
+        token = server.token('path "secret/*" { capabilities = ["create", "read", "update"] }')
+        journey.remember(token)
+        store = {"kv": {"address": server.address, "path": "httpd/ring", "token": token}}
+        there = Operator(store, **operator.settings)
+        with Browser(operator.every_key(), SCOPE).busy(operator):
+            there.did("ring", verb="init", session_keys_passphrases=operator.every_key())
+            there.did("deploy")
+        with Browser(there.every_key(), SCOPE).busy(there):
+            there.did("rotate", session_rotate_now=True)
+        assert there.states == ["primary", "secondary"]
+        run = operator.run("deploy")
+        assert run.status != 0 and "was given the ring" in flat(run) and run.changed == 0
+        until_nothing_is_due(there)
+        # And back into the file, as it came.
+        for one in journey.STATE.glob("ring.vault*"):
+            one.unlink()
+        operator.did("ring", verb="init", session_keys_passphrases=there.every_key())
+        operator.did("deploy")
+    assert operator.did("rotate").changed == 0
 
 
 def test_revoked(operator):
