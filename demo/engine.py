@@ -66,6 +66,15 @@ def podman(*words: str, check: bool = True, timeout: float = 600, stdin: bytes |
     return done.stdout.decode(errors="replace").strip()
 
 
+def create_network(name: str, *options: str) -> None:
+    """Make a network in which containers know each other by name."""
+    made = podman("network", "create", *options, name)
+    # Before podman 4 this prints the file that it wrote. Podman 3.4.4 of Ubuntu 22.04 writes a version of the format into
+    # it that the network plugins of Ubuntu 22.04 refuse.
+    if made.endswith(".conflist"):
+        run(as_root(["sed", "-i", 's/"cniVersion": "1.0.0"/"cniVersion": "0.4.0"/', made]))
+
+
 def wait_booted(container: str, seconds: float = 60) -> str:
     """Wait until systemd in a container has started everything; its state, "" when it never answered."""
     deadline = time.monotonic() + seconds
@@ -104,8 +113,11 @@ def _try_boot(image: str) -> str:
     """Boot a throw-away container on a network of its own; what went wrong, "" when nothing."""
     _remove_probe()
     try:
-        podman("network", "create", PROBE)
-        podman("run", "-d", "--systemd=always", "--network", PROBE, "--name", PROBE, image, "/sbin/init", timeout=120)
+        create_network(PROBE)
+        podman(
+            "run", "-d", "--systemd=always", "--stop-timeout=0", "--network", PROBE, "--name", PROBE, image, "/sbin/init",
+            timeout=120,
+        )  # fmt: skip
         state = wait_booted(PROBE, 30)
         return "" if state in ("running", "degraded") else f"systemd stays in state '{state or 'unknown'}'"
     finally:
@@ -113,7 +125,7 @@ def _try_boot(image: str) -> str:
 
 
 def _remove_probe() -> None:
-    podman("rm", "-f", "-t", "0", PROBE, check=False)
+    podman("rm", "-f", PROBE, check=False)
     podman("network", "rm", "-f", PROBE, check=False)
 
 

@@ -35,13 +35,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine import CACHE, FleetError, as_root, choose_settings, podman, run, wait_booted
+from engine import CACHE, FleetError, as_root, choose_settings, create_network, podman, run, wait_booted
 from images import ensure_image, image_name, remove_images
 
 USER_KEY = CACHE / "id_ed25519"
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 # Counts up when containers are made in another way, so that older ones are replaced.
-WAY_OF_MAKING = 3
+WAY_OF_MAKING = 4
 VERBS = {
     "up": "start what is missing",
     "down": "remove all of it",
@@ -161,7 +161,7 @@ def up(fleet: Fleet) -> None:
         return
     replaced = [one.id for one in missing if one.id in there]
     if replaced:
-        podman("rm", "-f", "-t", "0", *replaced)
+        podman("rm", "-f", *replaced)
     for one in missing + stopped:
         _refuse_ports_in_use(one)
     for suite, kind in sorted({(one.suite, one.kind) for one in missing}):
@@ -172,7 +172,7 @@ def up(fleet: Fleet) -> None:
     new_network = not _has_network(fleet)
     try:
         if new_network:
-            podman("network", "create", "--label", f"session-fleet={fleet.name}", fleet.network)
+            create_network(fleet.network, "--label", f"session-fleet={fleet.name}")
         addresses = _inner_addresses(fleet)
         for one in missing:
             made.append(one.id)
@@ -182,7 +182,7 @@ def up(fleet: Fleet) -> None:
     except BaseException:
         print("Removing what was made so far ...", file=sys.stderr)
         if made:
-            podman("rm", "-f", "-t", "0", *made, check=False)
+            podman("rm", "-f", *made, check=False)
         if new_network:
             podman("network", "rm", "-f", fleet.network, check=False)
         raise
@@ -193,7 +193,7 @@ def down(fleet: Fleet) -> None:
     """Remove the fleet's containers, network and host keys, also those that the specification no longer names."""
     there = found(fleet)
     if there:
-        podman("rm", "-f", "-t", "0", *there)
+        podman("rm", "-f", *there)
     if _has_network(fleet):
         podman("network", "rm", "-f", fleet.network)
     shutil.rmtree(fleet.directory, ignore_errors=True)
@@ -279,7 +279,8 @@ def _create(fleet: Fleet, one: Container, inner_address: str) -> None:
     """Make a container that does not run yet, and put its host key and the user's key into it."""
     publish = [word for here, inside in one.ports.items() for word in ("-p", f"{one.address}:{here}:{inside}")]
     podman(
-        "create", "--systemd=always", "--name", one.id, "--hostname", one.name,
+        # So that a removal does not wait for its services; podman 3 knows no other way to say so.
+        "create", "--systemd=always", "--stop-timeout=0", "--name", one.id, "--hostname", one.name,
         "--label", f"session-fleet={fleet.name}", "--label", f"session-digest={one.digest()}",
         "--label", f"session-checkout={CACHE}",
         "--network", fleet.network, "--ip", inner_address, "--mac-address", one.mac_address,
@@ -290,6 +291,8 @@ def _create(fleet: Fleet, one: Container, inner_address: str) -> None:
     user_key = _key(USER_KEY, "session-fleet").with_suffix(".pub").read_bytes()
     # podman gives everything to the container's root: sshd accepts that, if only "ops" may read it.
     files = {
+        # Without it the container's first boot would ask for it; podman 4 and later gives one, older ones do not.
+        "etc/machine-id": (0o444, f"{hashlib.sha256(one.id.encode()).hexdigest()[:32]}\n".encode()),
         "etc/ssh/ssh_host_ed25519_key": (0o600, host_key.read_bytes()),
         "etc/ssh/ssh_host_ed25519_key.pub": (0o644, host_key.with_suffix(".pub").read_bytes()),
         "home/ops/.ssh/authorized_keys": (0o644, user_key),

@@ -16,10 +16,13 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 from engine import CACHE, FleetError, as_root, last_words, podman, run
 
 SUITES = ("bookworm", "trixie")
+# The keys that sign Debian 12 and 13: the host's keyring may be too old to have them, as that of Ubuntu 22.04.
+KEYS = Path(__file__).resolve().parent / "debian-archive-keys.asc"
 _BASE = (
     "systemd,systemd-sysv,dbus,python3,python3-apt,openssh-server,sudo,iproute2,procps,ca-certificates,libfaketime,strace"
 )
@@ -103,13 +106,13 @@ def _bootstrap(suite: str, kind: str, archive: str) -> None:
         '--customize-hook=chroot "$1" env KEEP_PACKAGES=%d sh -c "$FLEET_CUSTOMIZE"' % keep,
         *(["--skip=cleanup/apt"] if keep else []),
         *_apt_options(),
-        suite, "-", *_sources(suite),
+        suite, "-", "-",
     ]  # fmt: skip
     with open(archive, "wb") as output:
         try:
             done = subprocess.run(
                 as_root(["env", f"FLEET_CUSTOMIZE={_CUSTOMIZE}", *command]),
-                stdout=output, stderr=subprocess.PIPE, check=False, timeout=1800,
+                input=_sources(suite).encode(), stdout=output, stderr=subprocess.PIPE, check=False, timeout=1800,
             )  # fmt: skip
         except FileNotFoundError as error:
             raise FleetError("There is no mmdebstrap here: `make deps` installs what is missing.") from error
@@ -151,13 +154,16 @@ def _mirrors() -> tuple[str, str]:
     return main.rstrip("/"), security.rstrip("/")
 
 
-def _sources(suite: str) -> list[str]:
+def _sources(suite: str) -> str:
+    """What apt reads, here and later in the container; with the keys in it, which no file of the host then has to have."""
     main, security = _mirrors()
-    lines = [(main, suite), (main, f"{suite}-updates"), (security, f"{suite}-security")]
-    if main == security:  # a mirror whose address tells nothing about where its security updates are
-        lines.pop()
-    key = "signed-by=/usr/share/keyrings/debian-archive-keyring.gpg"
-    return [f"deb [{key}] {uri} {name} main" for uri, name in lines]
+    places = {main: f"{suite} {suite}-updates"}
+    # Where both are one, it is a mirror whose address tells nothing about where its security updates are.
+    places.setdefault(security, f"{suite}-security")
+    keys = "".join(f" {line or '.'}\n" for line in KEYS.read_text(encoding="ascii").splitlines())
+    return "\n".join(
+        f"Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\nSigned-By:\n{keys}" for uri, suites in places.items()
+    )
 
 
 def _apt_options() -> list[str]:
