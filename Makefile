@@ -17,7 +17,7 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 .PHONY: deps deps-python deps-containers deps-httpd deps-openbao deps-browser
-deps: deps-python deps-containers  ## install what is missing (podman and others by apt; Python tools in .cache/venv)
+deps: deps-containers deps-python  ## install what is missing (podman and others by apt; Python tools in .cache/venv)
 deps-python:
 	@tools/deps python
 deps-containers:
