@@ -75,6 +75,10 @@ demo-down:  ## remove the demo: containers, network, keys, certificates
 	@rm -rf $(CACHE)/demo demo/inventory/group_vars/session_fleet/vault.yml
 	@$(if $(filter clean,$(MAKECMDGOALS)),,echo 'Kept for a quick next start: the images and .cache/venv; `make clean` removes them.')
 
+.PHONY: proof
+proof: deps  ## sessions lost when the key changes, by this collection and by textbook ways: real nodes under load (ARGS=--quick)
+	python tests/proof/proof.py $(ARGS)
+
 .PHONY: bench-check
 bench-check: deps-python  ## how long a check of 1,000 and of 10,000 addresses takes, beside a replay (needs httpd and ab)
 	python tests/bench/bench_check.py $(ARGS)
@@ -89,5 +93,6 @@ lock:  ## write requirements.txt anew from requirements.in (needs network)
 
 .PHONY: clean
 clean: demo-down  ## remove all that was generated, the images as well
+	@python demo/fleet.py down tests/proof/fleet.json
 	@python demo/fleet.py remove-images
 	rm -rf $(CACHE) .ansible .hypothesis

@@ -64,7 +64,7 @@ class Result:
 
     def sentence(self) -> str:
         """The result in short."""
-        return (f"{self.lost} of {self.sessions} sessions lost, {self.alive} alive at the end; {self.requests} requests, "
+        return (f"{self.lost} of {self.sessions} sessions lost; {self.requests} requests, "
                 f"{self.errors} errors, {self.messages} messages AH01842, {self.seconds:.0f} s")
 
     def wrong(self, ours: bool) -> list[str]:
