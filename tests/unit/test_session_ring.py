@@ -1,0 +1,123 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action session_ring as Ansible runs it, on a ring in a vault file: what it saves, refuses and shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultSecret
+
+from plugins.plugin_utils.ring_store import open_store
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = b"the vault password of a test"
+SCOPES = [{"name": "app", "path": "/app", "max_age": 600}]
+
+
+class Controller:
+    """Runs one task for a fleet of two."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.path = folder / "ring.vault"
+        (folder / "password").write_bytes(PASSWORD)
+        (folder / "hosts").write_text("[session_fleet]\nn1\nn2\n[all:vars]\nansible_connection=local\n")
+        self.printed = ""
+
+    def __call__(self, verb, *words, **options):
+        task = {"ring_store": {"file": str(self.path)}, "verb": verb, "scopes": SCOPES, **options}
+        play = [{"hosts": "session_fleet", "gather_facts": False, "tasks": [
+            {"httpd_fleet.mod_session.session_ring": task, "run_once": True}]}]
+        (self.folder / "play.yml").write_text(json.dumps(play))
+        command = ["ansible-playbook", "-i", str(self.folder / "hosts"), "--vault-password-file",
+                   str(self.folder / "password"), str(self.folder / "play.yml"), "-vvvv", *words]
+        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "dev"), "ANSIBLE_NOCOLOR": "1",
+                       "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORCE_COLOR": "0"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        printed = done.stdout + done.stderr
+        ring = self.ring()
+        for key in ring.keys if ring else ():
+            assert key.passphrase not in printed
+        start = printed.index("=> {") + 3
+        return {**json.JSONDecoder().raw_decode(printed[start:])[0], "failed": "FAILED! =>" in printed}, printed
+
+    def ring(self):
+        loader = DataLoader()
+        loader.set_vault_secrets([("default", VaultSecret(PASSWORD))])
+        return open_store({"file": str(self.path)}, loader).load()[0]
+
+
+@pytest.fixture
+def controller(tmp_path):
+    return Controller(tmp_path)
+
+
+def test_the_story_without_evidence(controller):
+    result, _printed = controller("status")
+    assert result["failed"] and result["reason"] == "no_ring" and "verb=init" in result["msg"]
+    result, _printed = controller("init", "--check", "--diff")
+    assert result["changed"] and controller.ring() is None
+    result, printed = controller("init", "--diff")
+    ring = controller.ring()
+    assert result["changed"] and ring.nodes == ("n1", "n2") and [age.seconds for age in ring.max_ages] == [600]
+    assert "+key %s: primary" % ring.primary.id in printed
+    assert controller.path.read_text().startswith("$ANSIBLE_VAULT;") and controller.path.stat().st_mode & 0o777 == 0o600
+    assert not controller("init")[0]["changed"]
+    result, printed = controller("status")
+    assert not result["changed"] and not result["work"] and "Next: stage, not before" in printed
+    assert controller("status", begin="now")[0]["work"]
+    result, _printed = controller("tell", scopes=[{**SCOPES[0], "max_age": 60}])
+    assert result["changed"] and [age.seconds for age in controller.ring().max_ages] == [60, 600]
+    result, _printed = controller("stage")
+    assert result["changed"] and result["unproven"] and result["did"] == ["stage %s: generated" % controller.ring().staged.id]
+    again, _printed = controller("stage")
+    assert not again["changed"] and again["work"]
+    before = controller.ring()
+    assert controller("revoke", "--check")[0]["changed"] and controller.ring() == before
+    result, _printed = controller("revoke", key=before.staged.id)
+    assert result["work"] and [key.state for key in controller.ring().keys] == ["primary", "revoked", "revoked"]
+
+
+def test_adopted(controller):
+    weak = "only-a-phrase-of-a-person"
+    result, printed = controller("init", passphrases=[weak, "k3JxQ0v9mZr8sT1uWb5yE2aHcLdNfPgR4iKoVtXwY6A"])
+    ring = controller.ring()
+    assert result["changed"] and ring.passphrases()[0] == weak and ring.primary.weak and ring.primary.origin == "adopted"
+    assert "key %s (primary) is weak" % ring.primary.id in printed
+    result, printed = controller("status", begin="due")
+    assert result["work"] and "is weak" in printed
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "words"),
+    [
+        ("promote", {}, "needs the report of a check"),
+        ("promote", {"report": {"time": "now"}}, "made without the ring"),
+        ("advance", {"report": {"ring": {"id": "x", "generation": 1}}}, "this is no report of a check"),
+        ("absent", {}, "say which node"),
+        ("absent", {"node": "n9"}, "no node n9 is known to this ring, which knows n1 n2"),
+        ("forget", {"node": "n1"}, "n1 is in the inventory"),
+        ("revoke", {"key": "nokey"}, "the ring has no key nokey"),
+        ("remove", {}, "value of verb must be one of"),
+        ("stage", {"scopes": [{"name": "app"}]}, "path"),
+        ("status", {"ring_store": {"file": "ring.vault"}}, "no absolute path"),
+    ],
+)
+def test_refused(controller, verb, options, words):
+    controller("init")
+    before = controller.path.read_bytes()
+    result, _printed = controller(verb, **options)
+    assert result["failed"] and words in result["msg"], result
+    assert controller.path.read_bytes() == before
+
+
+def test_a_ring_is_made_for_a_fleet(controller):
+    result, _printed = controller("init", group="nobody")
+    assert result["failed"] and "no host in the group 'nobody'" in result["msg"] and controller.ring() is None
