@@ -14,7 +14,7 @@ import tempfile
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils import clock, report
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils import canary, clock, report
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.check_options import (
     ARGUMENT_SPEC,
     OptionError,
@@ -31,6 +31,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrase
     validate,
 )
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.question import STATES, Key, Question
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.ring import REVOKED
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.verdict import judge
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
@@ -39,6 +40,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     report_prometheus,
     report_text,
 )
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.canary_walk import Walk
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.prober import Node, Plan, Prober
 
@@ -69,7 +71,7 @@ class ActionModule(ActionBase):
         self._vars = task_vars
         try:
             self._read_options()
-        except (PassphraseError, ScopeError, OptionError) as error:
+        except (PassphraseError, ScopeError, OptionError, canary.CanaryError) as error:
             raise AnsibleActionFail(str(error)) from error
         try:
             if self._options["step"] == "ask":
@@ -112,6 +114,11 @@ class ActionModule(ActionBase):
         )
         self._keys = self._read_keys(passphrases, revoked)
         self._ring = self._read_ring()
+        self._canary = canary.read(options["canary"])
+        # A key of a ring may have been removed because its last session had ended: then none of them ends by design.
+        retired = {key.passphrase for key in keys.ring.removed if key.state != REVOKED} if keys.ring else set()
+        ended = [index for index, key in enumerate(revoked, len(passphrases)) if key not in retired]
+        self._ended = frozenset(ended)
         self._plan = Plan(
             scopes=self._scopes,
             passphrases=(*passphrases, *revoked),
@@ -210,7 +217,7 @@ class ActionModule(ActionBase):
     def _ask(self):
         """Have this node ask itself, and compare its clock with ours."""
         prober = Prober(self._plan)
-        shots = node_side.key_shots(prober)
+        shots = node_side.key_shots(prober, self._walk(self._names()))
         samples = [sample for sample in (self._clock_sample(prober) for _ in range(CLOCK_SAMPLES)) if sample]
         return {**self._send(prober, shots), "samples": samples}
 
@@ -222,7 +229,25 @@ class ActionModule(ActionBase):
             shots = self._registered(name, ASKED).get("shots", [])
             for scope, session in node_side.sessions(prober, shots).items():
                 made.setdefault(scope, {})[name] = session
-        return self._send(prober, node_side.carry_shots(prober, self._vars["inventory_hostname"], names, made))
+        shots = node_side.carry_shots(prober, self._vars["inventory_hostname"], names, made)
+        walk = self._registered_walk(prober, names)
+        if walk is not None:
+            shots += node_side.canary_shots(prober, walk)
+        return self._send(prober, shots)
+
+    def _walk(self, names):
+        """The canaries of this check, where any are wanted."""
+        if self._canary is None:
+            return None
+        plan = self._plan
+        return Walk(self._canary, plan.scopes, plan.sql, plan.passphrases, names, self._ended, plan.randomness)
+
+    def _registered_walk(self, prober, names):
+        """The same, with those that nodes made in the step ask."""
+        walk = self._walk(names)
+        if walk is not None:
+            node_side.make_canaries(prober, walk, {name: self._registered(name, ASKED).get("shots", []) for name in names})
+        return walk
 
     def _send(self, prober, shots):
         if not shots:
@@ -260,9 +285,13 @@ class ActionModule(ActionBase):
         started = prober.clock.now()
         nodes = [self._node(name) for name in names]
         if self._options["step"] == "judge":
-            views = asyncio.run(self._registered_views(prober, nodes))
+            walk = self._registered_walk(prober, names)
+            views = asyncio.run(self._registered_views(prober, nodes, walk))
         else:
-            views = prober.run(nodes)
+            walk = self._walk(names)
+            views = prober.run(nodes, walk)
+        if walk is not None:
+            self._canary = walk.end(views, started // clock.SECOND, self._ring[1] if self._ring else None)
         verdict = judge(self._question(names, prober), views)
         unclear = {item.node for item in verdict.findings if item.code in CLOCK_CODES and item.severity == "unknown"}
         if unclear and self._options["step"] == "all":
@@ -275,7 +304,7 @@ class ActionModule(ActionBase):
             self._display.display(report_text.render(data), color=report_text.COLOURS[data["status"]])
         return self._result(data, written)
 
-    async def _registered_views(self, prober, nodes):
+    async def _registered_views(self, prober, nodes, walk):
         views = []
         for node in nodes:
             first, second = self._registered(node.name, ASKED), self._registered(node.name, CARRIED)
@@ -289,7 +318,7 @@ class ActionModule(ActionBase):
                 first = second = {}
             shots = [*first.get("shots", []), *second.get("shots", [])]
             between = node_side.bracket(first.get("samples", []))
-            views += await node_side.views(prober, node, shots, between, silent)
+            views += await node_side.views(prober, node, shots, between, silent, walk)
         return views
 
     def _question(self, names, prober):
@@ -303,6 +332,7 @@ class ActionModule(ActionBase):
             payload=self._payload,
             clock_set=prober.clock.was_set(),
             ring=self._ring,
+            canary=None if self._canary is None else tuple(self._canary.values()),
         )
 
     # Results
@@ -344,6 +374,7 @@ class ActionModule(ActionBase):
             "findings": data["findings"][:MOST_FINDINGS],
             "findings_total": len(data["findings"]),
             "reports": written,
+            "canary": {} if self._canary is None else canary.write(self._canary),
         }
         if self._options["return_report"]:
             result["report"] = data

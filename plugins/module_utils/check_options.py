@@ -27,6 +27,7 @@ ARGUMENT_SPEC: dict[str, dict[str, object]] = {
     "fallback": {"type": "dict", "default": {}},
     "sql_scopes": {"type": "list", "elements": "str", "default": []},
     "payload": {"type": "raw"},
+    "canary": {"type": "dict", "default": {}, "no_log": True},
     "warn_drift": {"type": "float"},
     "fail_drift": {"type": "float"},
     "timeout": {"type": "float", "default": 10},

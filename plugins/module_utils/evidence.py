@@ -115,6 +115,7 @@ class View:
     was not the same key every time. ``accepts``: for each key, whether the node opens it; None where not known.
     ``size``: characters of cookie name and value. ``cipher``: the one that opened the answer, empty if none did.
     ``offset``: the node's clock against ours; ``offset_by``: ``expiry`` or ``date``.
+    ``canary``: what became of the canary's cookies, by user; empty where none was shown.
     """
 
     node: str
@@ -138,6 +139,7 @@ class View:
     offset_by: str = ""
     carried: tuple[Carried, ...] = ()
     paths: tuple[PathView, ...] = ()
+    canary: tuple[tuple[str, str], ...] = ()
 
     @property
     def answered(self) -> bool:

@@ -107,6 +107,12 @@ KINDS: dict[str, Kind] = {
         "driver, AH01816 for a session store).",
     ),
     "absent": Kind(INFO, "node is declared absent", "Deploy to it before it gets traffic again, then check."),
+    "absent_answers": Kind(
+        INFO,
+        "node is declared absent, but answers",
+        "It is judged like any other. Without further findings it has the whole ring and is ready: declare it present "
+        "(ansible-playbook httpd_fleet.mod_session.ring -e verb=present -e node=...).",
+    ),
     # No session.
     "sessions_off": Kind(FAIL, "sessions are off", f"{_DEPLOY}: its configuration lacks this scope, or is not loaded."),
     "max_age_zero": Kind(
@@ -200,6 +206,19 @@ KINDS: dict[str, Kind] = {
         "Both nodes look alike, but the session did not survive: see the error log for AH01842, and the clocks.",
     ),
     "carry_unknown": Kind(UNKNOWN, "cannot tell whether a session lives here", "Run the check again."),
+    "canary_lost": Kind(
+        FAIL,
+        "node lost the canary session",
+        "A session that lived on the nodes before does not live here: visitors lose theirs. Do not go on with a rotation. Do "
+        f"what the other findings on this node say; without any, see its error log for AH01842. {_DEPLOY}.",
+    ),
+    "canary_unknown": Kind(UNKNOWN, "cannot tell whether the canary session lives", "Run the check again."),
+    "canary_revoked": Kind(INFO, "canary session ended with its revoked key", "By design. The next check makes a new canary."),
+    "canary_expired": Kind(
+        INFO,
+        "canary expired",
+        "By design: a session that nobody uses ends after its max age. The next check goes on with the newest one, or another.",
+    ),
     "store_lost": Kind(
         FAIL,
         "session in the database is not found here",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .canary import FRESH, OTHER, UNKNOWN, UNREADABLE
 from .evidence import PROBE_STATUS, View
 from .findings import Finding, finding
 from .question import Question
@@ -31,7 +32,9 @@ def judge_node(question: Question, node: str, by_place: Places) -> list[Finding]
         if view.fault:
             found.append(finding(view.fault.kind, node, scope.name, view.fault.detail or view.fault.kind, "an answer over HTTP"))
         if view.answered:
-            found += _judge_view(question, scope, view, by_place)
+            found += _judge_view(question, scope, view, by_place) + _judge_canary(view, scope)
+    if node in question.absent:
+        found.append(finding("absent_answers", node, "", "answers"))
     return _once_per_node(found, len(question.scopes))
 
 
@@ -203,6 +206,26 @@ def _judge_carried(view: View, scope: Scope, by_place: Places) -> list[Finding]:
         found.append(finding("carry_lost", view.node, scope.name, f"lost a session of {_some(lost)}", "opens it"))
     if unclear:
         found.append(finding("carry_unknown", view.node, scope.name, f"with a session of {_some(unclear)}", "opens it"))
+    return found
+
+
+_CANARY = {
+    FRESH: "answers with a fresh session",
+    OTHER: "answers with a session of another value",
+    UNREADABLE: "answers with a session that no key of the list opens",
+}
+
+
+def _judge_canary(view: View, scope: Scope) -> list[Finding]:
+    found = []
+    for fate, seen in _CANARY.items():
+        users = [user for user, what in view.canary if what == fate]
+        if users:
+            seen = f"{seen} (shown: the canary's {' and '.join(users)} cookie)"
+            found.append(finding("canary_lost", view.node, scope.name, seen, "gives its value back"))
+    if view.sealed != "none" and view.fault is None and any(what == UNKNOWN for _user, what in view.canary):
+        seen = "answers to it without a session"
+        found.append(finding("canary_unknown", view.node, scope.name, seen, "gives its value back"))
     return found
 
 

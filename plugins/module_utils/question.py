@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .canary import Canary
 from .clock import SECOND, Limits
 from .scopes import Scope
 
@@ -32,7 +33,7 @@ class Question:
     in a view is its place here. ``sql``: names of the scopes whose sessions are kept in a database. ``absent``: nodes
     that the operator declared absent; they are asked too. ``payload``: bytes of a session that has to fit, 0 for none.
     ``clock_set``: microseconds by which the asker's clock was set meanwhile. ``ring``: id and generation of the ring that
-    the keys are from, if any.
+    the keys are from, if any. ``canary``: the canaries after the check, one for each scope with cookies; None: not wanted.
     """
 
     nodes: tuple[str, ...]
@@ -44,6 +45,7 @@ class Question:
     payload: int = 0
     clock_set: int = 0
     ring: tuple[str, int] | None = None
+    canary: tuple[Canary, ...] | None = None
 
     def name(self, index: int) -> str:
         """How a key is called in sentences."""

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .canary import USERS, Canary, Phase, Tally
 from .clock import SECOND, Interval
 from .evidence import View
 from .findings import Finding
@@ -42,6 +43,7 @@ def build(question: Question, views: Sequence[View], verdict: Verdict, started: 
         "scopes": [_scope(question, verdict, index) for index in range(len(question.scopes))],
         "keys": [_key(question, verdict, index) for index in range(len(question.keys))],
         "clock": _clock(verdict),
+        "canary": _canaries(question),
         "findings": [_finding(item) for item in verdict.findings],
         "details": _details(question, views, verdict),
     }
@@ -139,6 +141,46 @@ def _clock(verdict: Verdict) -> Data:
     }
 
 
+def _canaries(question: Question) -> list[Data] | None:
+    """The way of each scope's canary so far; None where none is wanted."""
+    if question.canary is None:
+        return None
+    carried = {one.scope: one for one in question.canary}
+    return [_canary(scope.name, carried.get(scope.name)) for scope in question.scopes]
+
+
+def _canary(scope: str, one: Canary | None) -> Data:
+    if one is None:
+        return {"scope": scope, "left_out": "its sessions are in a database", "maker": None, "made": None, "phases": []}
+    made = moment(one.made) if one.made else None
+    phases = [_phase(phase) for phase in one.phases]
+    return {"scope": scope, "left_out": None, "maker": one.maker or None, "made": made, "phases": phases}
+
+
+def _phase(phase: Phase) -> Data:
+    return {
+        "time": moment(phase.time),
+        "generation": phase.generation,
+        "maker": phase.maker or None,
+        "nodes": phase.nodes,
+        **{user: _tally(phase.tallies.get(user)) for user in USERS},
+    }
+
+
+def _tally(tally: Tally | None) -> Data | None:
+    if tally is None:
+        return None
+    return {
+        "by": tally.node,
+        "since": moment(tally.since),
+        "intact": tally.intact,
+        "lost": tally.lost,
+        "lost_on": list(tally.names),
+        "ended": tally.ended,
+        "ended_why": tally.why or None,
+    }
+
+
 def _finding(item: Finding) -> Data:
     return {
         "code": item.code,
@@ -193,6 +235,7 @@ def _view(view: View) -> Data:
             "max_age": look.max_age,
             "size": view.size,
         },
+        "canary": dict(view.canary) or None,
         "carried": [{"from": carried.source, "lived": carried.lived} for carried in view.carried],
         "paths": [
             {"path": path.path, "http_status": path.status, "sealed": path.sealed, "opens": path.accepted} for path in view.paths

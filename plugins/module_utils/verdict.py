@@ -8,10 +8,12 @@ A node that gave no answer counts as one that accepts nothing: "n of N" is alway
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from . import clock
+from .canary import EXPIRED, Canary
 from .clock import Interval, Limits
 from .cookie import sealed_length
 from .evidence import View
@@ -238,6 +240,22 @@ def _fleet_findings(question: Question, rooms: Sequence[Room]) -> list[Finding]:
     for index, key in enumerate(question.keys):
         if key.weak and key.state != "revoked":
             found.append(finding("weak_key", "", "", f"{question.name(index)} is weak", "256 random bits"))
+    for one in question.canary or ():
+        found += _canary_findings(one)
     if question.clock_set:
         found.append(finding("controller_clock", "", "", f"it jumped by {signed(question.clock_set)}", "a steady clock"))
+    return found
+
+
+def _canary_findings(one: Canary) -> list[Finding]:
+    """What the last check says of a canary as a whole."""
+    tallies = one.phases[-1].tallies if one.phases else {}
+    if not tallies:
+        return [finding("canary_unknown", "", one.scope, "no node made one", "a node that encrypts with the first key makes it")]
+    found = []
+    for user, tally in tallies.items():
+        if tally.why:
+            code = "canary_expired" if tally.why == EXPIRED else "canary_revoked"
+            since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(tally.since))
+            found.append(finding(code, "", one.scope, f"its {user} cookie, which {tally.node} made at {since}"))
     return found

@@ -109,6 +109,13 @@ options:
   payload:
     description: A session that must fit into the cookie. A number of bytes, or the form-encoded text itself.
     type: raw
+  canary:
+    description:
+      - A session that goes from check to check, to prove that none is lost by what is done between them; see docs/check.md.
+      - For the first check C(make) with the value V(true), for each later one RV(canary) of the check before. None by default.
+      - It holds cookies alive, so use C(no_log).
+    type: dict
+    default: {}
   warn_drift:
     description: Seconds between two clocks that are warned of. 1 by default.
     type: float
@@ -222,6 +229,10 @@ findings_total:
 report:
   description: The whole report.
   returned: when O(return_report=true)
+  type: dict
+canary:
+  description: The canary for the next check; empty where none was asked for. It holds cookies alive, so use C(no_log).
+  returned: always
   type: dict
 reports:
   description: The files that were written.

@@ -9,7 +9,7 @@ dictionary that travels: ``scope``, ``purpose``, ``key``, ``path``, ``value``, `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,14 +18,15 @@ from ..module_utils.clock import Interval
 from ..module_utils.evidence import Fault, View
 from ..module_utils.probe import Answer
 from ..module_utils.scopes import Scope
+from .canary_walk import Fates, Walk
 from .prober import Asked, Node, Prober
 from .wire import Reply
 
 Shot = dict[str, Any]
 
 
-def key_shots(prober: Prober) -> list[Shot]:
-    """All probes for one node, in the order of sending."""
+def key_shots(prober: Prober, walk: Walk | None = None) -> list[Shot]:
+    """All probes for one node, in the order of sending; where a canary is wanting, each node makes one."""
     shots = []
     for scope in prober.plan.scopes:
         if scope.name in prober.plan.sql:
@@ -37,7 +38,46 @@ def key_shots(prober: Prober) -> list[Shot]:
         shots += [_shot(scope, "fallback", key, fallback, prober.probe(scope, key, True)) for key in keys]
         for path in prober.plan.paths.get(scope.name, ()):
             shots.append(_shot(scope, "path", 0, path, prober.probe(scope, 0, True)))
+        if walk is not None and walk.wanting(scope):
+            shots.append(_shot(scope, "make", 0, scope.probe_path, walk.seed(scope)))
     return shots
+
+
+def make_canaries(prober: Prober, walk: Walk, shots: Mapping[str, Sequence[Shot]]) -> None:
+    """Take a canary for each scope that wants one, of the first node that made one. ``shots``: by name of the node."""
+    for scope in prober.plan.scopes:
+        for node, sent in shots.items():
+            if not walk.wanting(scope):
+                break
+            for answer in _answers(sent, scope, "make"):
+                walk.make(scope, node, answer[1])
+
+
+def canary_shots(prober: Prober, walk: Walk) -> list[Shot]:
+    """The canaries' cookies, for any node."""
+    return [
+        _shot(scope, "canary", None, scope.probe_path, held.value)
+        for scope in prober.plan.scopes
+        for _users, held in walk.cookies(scope)
+    ]
+
+
+def canary_fates(walk: Walk, node: str, scope: Scope, shots: Sequence[Shot]) -> Fates:
+    """What became of the canary's cookies on a node, by user."""
+    answers = dict(_answers(shots, scope, "canary"))
+    found: Fates = ()
+    for users, held in walk.cookies(scope):
+        if held.value in answers:
+            answer = answers[held.value]
+            found += walk.record(scope, node, users, answer, walk.look(scope, held, answer))
+    return found
+
+
+def _answers(shots: Sequence[Shot], scope: Scope, purpose: str) -> Iterable[tuple[str, Answer]]:
+    for shot in shots:
+        answer = shot.get("answer")
+        if shot["scope"] == scope.name and shot["purpose"] == purpose and answer is not None and "fault" not in answer:
+            yield shot["value"], _reply(answer).answer
 
 
 def carry_shots(prober: Prober, node: str, nodes: Sequence[str], made: Mapping[str, Mapping[str, str]]) -> list[Shot]:
@@ -95,6 +135,8 @@ def asked(prober: Prober, shots: Sequence[Shot]) -> dict[str, Asked]:
         if "fault" in answer:
             here.fault = here.fault or Fault(str(answer["fault"]), str(answer.get("detail", "")))
             continue
+        if shot["purpose"] in ("make", "canary"):
+            continue
         scope, reply = scopes[shot["scope"]], _reply(answer)
         if shot["purpose"] == "carry":
             prober.record_carried(here, scope, reply, shot["source"], shot["value"])
@@ -125,7 +167,14 @@ def bracket(samples: Sequence[Sequence[int]]) -> Interval | None:
     return clock.intersect(clock.from_answer(int(node_time), int(sent), int(received)) for sent, node_time, received in samples)
 
 
-async def views(prober: Prober, node: Node, shots: Sequence[Shot], between: Interval | None, silent: Fault | None) -> list[View]:
+async def views(
+    prober: Prober,
+    node: Node,
+    shots: Sequence[Shot],
+    between: Interval | None,
+    silent: Fault | None,
+    walk: Walk | None = None,
+) -> list[View]:
     """The views of one node. ``between``: its clock against ours; its answers are timed by its own clock."""
     found = []
     by_scope = asked(prober, shots)
@@ -136,5 +185,7 @@ async def views(prober: Prober, node: Node, shots: Sequence[Shot], between: Inte
         if view.offset is not None:
             offset = None if between is None else clock.chain(view.offset, between)
             view = replace(view, offset=offset, offset_by=view.offset_by if offset else "")
+        if walk is not None:
+            view = replace(view, canary=canary_fates(walk, node.name, scope, shots))
         found.append(view)
     return found

@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ..module_utils import clock, cookie, probe
 from ..module_utils.clock import Interval
 from ..module_utils.evidence import Fault, Look, Shot, View, fold
 from ..module_utils.probe import Answer, Observation
 from ..module_utils.scopes import Scope
+from .canary_walk import Walk
 from .wire import Reply, Target, Wire, WireError
 
 MARK = "no-cache, private"
@@ -32,6 +34,10 @@ MARK = "no-cache, private"
 _UUID_LENGTH = 36
 _LEFT = 300 * clock.SECOND
 """What a probe with an expiry has left: more than clocks are apart, less than a max age that is wrong by mistake."""
+
+
+MAKERS = 5
+"""Nodes that are asked to make a canary until one does."""
 
 
 class SteadyClock:
@@ -116,14 +122,14 @@ class Prober:
         self._views: dict[tuple[str, str], View] = {}
         self._threads = ThreadPoolExecutor(max_workers=2)
 
-    def run(self, nodes: Sequence[Node]) -> list[View]:
-        """Ask all nodes; one view per node and scope."""
+    def run(self, nodes: Sequence[Node], walk: Walk | None = None) -> list[View]:
+        """Ask all nodes, and show them the canaries, if there are any; one view per node and scope."""
         try:
-            return asyncio.run(self._run(nodes))
+            return asyncio.run(self._run(nodes, walk))
         finally:
             self._threads.shutdown()
 
-    async def _run(self, nodes: Sequence[Node]) -> list[View]:
+    async def _run(self, nodes: Sequence[Node], walk: Walk | None) -> list[View]:
         for scope in self.plan.scopes:
             if scope.name not in self.plan.sql:
                 for key in range(len(self.plan.passphrases)):
@@ -133,6 +139,9 @@ class Prober:
             await self._close_rings()
         elif self.plan.carry == "matrix":
             await self._each(nodes, self._show_all)
+        if walk is not None:
+            await self._make_canaries(walk, nodes)
+            await self._each(nodes, partial(self._show_canaries, walk))
         return list(self._views.values())
 
     def closer_look(self, nodes: Sequence[Node], rounds: int = 3) -> list[View]:
@@ -356,6 +365,54 @@ class Prober:
             wire.close()
         carried = fold(node.name, scope.name, 0, shots).carried
         self._views[(node.name, scope.name)] = replace(view, carried=view.carried + carried)
+
+    # Canaries
+
+    async def _make_canaries(self, walk: Walk, nodes: Sequence[Node]) -> None:
+        for scope in self.plan.scopes:
+            tries = MAKERS
+            for node in nodes:
+                if not tries or not walk.wanting(scope):
+                    break
+                view = self._views[(node.name, scope.name)]
+                if view.fault is not None or view.fallback or view.encrypts_with != 0:
+                    continue
+                tries -= 1
+                wire = self._wire(node, scope)
+                try:
+                    reply = await wire.ask(self.request(node, scope, scope.probe_path, walk.seed(scope)))
+                    walk.make(scope, node.name, reply.answer)
+                except WireError:
+                    continue
+                finally:
+                    wire.close()
+
+    async def _show_canaries(self, walk: Walk, node: Node) -> None:
+        """Show a node the canaries' cookies, in the scopes in which it answers."""
+        for scopes in self._routes(node):
+            asked = [scope for scope in scopes if self._answers(node, scope) and walk.cookies(scope)]
+            wire = self._wire(node, scopes[0])
+            try:
+                for scope in asked:
+                    await self._show_canary(walk, wire, node, scope)
+            finally:
+                wire.close()
+
+    def _answers(self, node: Node, scope: Scope) -> bool:
+        view = self._views[(node.name, scope.name)]
+        return view.answered and view.fault is None
+
+    async def _show_canary(self, walk: Walk, wire: Wire, node: Node, scope: Scope) -> None:
+        place, loop = (node.name, scope.name), asyncio.get_running_loop()
+        for users, held in walk.cookies(scope):
+            try:
+                reply = await wire.ask(self.request(node, scope, scope.probe_path, held.value))
+            except WireError as error:
+                self._views[place] = replace(self._views[place], fault=Fault(error.kind, str(error)))
+                return
+            seen = await loop.run_in_executor(self._threads, walk.look, scope, held, reply.answer)
+            fates = walk.record(scope, node.name, users, reply.answer, seen)
+            self._views[place] = replace(self._views[place], canary=self._views[place].canary + fates)
 
     # Sessions in a database
 

@@ -169,7 +169,14 @@ def test_an_absent_node_that_returns_stale_is_named():
     asked = question(absent=frozenset("d"))
     stale = good("d", encrypts_with=1, accepts=(False, True))
     verdict = judge(asked, [*(good(node) for node in NODES[:3]), stale])
-    assert codes(verdict) == {("d", "stale_ring")} and verdict.keys[0].missing == ("d",)
+    assert codes(verdict) == {("d", "stale_ring"), ("d", "absent_answers")} and verdict.keys[0].missing == ("d",)
+    assert "Run the deploy playbook" in verdict.findings[0].remedy and verdict.nodes["d"] == "failed"
+
+
+def test_an_absent_node_that_is_ready_is_said_to_be():
+    verdict = judge(question(absent=frozenset("d")), [good(node) for node in NODES])
+    assert codes(verdict) == {("d", "absent_answers")} and verdict.status == "healthy"
+    assert verdict.nodes["d"] == "healthy" and "verb=present" in verdict.findings[0].remedy
 
 
 def test_a_key_that_a_node_refuses_explains_a_lost_session():

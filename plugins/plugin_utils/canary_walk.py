@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way of the canaries through one check: what is sent to make one, what each node is shown, what came of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from ..module_utils import canary, cookie
+from ..module_utils.canary import Canary, Held, Seen
+from ..module_utils.clock import SECOND
+from ..module_utils.evidence import View, looks
+from ..module_utils.probe import Answer, SetCookie, parse_set_cookie
+from ..module_utils.scopes import Scope
+
+Fates = tuple[tuple[str, str], ...]
+"""By user, what became of the cookie that a node was shown."""
+
+
+class Walk:
+    """The canaries of one check, by name of the scope.
+
+    ``nodes``: names of the whole group. ``given``: what the check before left. ``sql``: scopes without cookies; they have
+    no canary. ``revoked``: indices of passphrases whose sessions end by design. Only :meth:`look` takes time, and it changes
+    nothing: it may run in a thread.
+    """
+
+    def __init__(
+        self,
+        given: Mapping[str, Canary],
+        scopes: Iterable[Scope],
+        sql: frozenset[str],
+        passphrases: Sequence[str],
+        nodes: Sequence[str],
+        revoked: frozenset[int] = frozenset(),
+        randomness: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.canaries = {scope.name: given.get(scope.name, Canary(scope.name)) for scope in scopes if scope.name not in sql}
+        self._passphrases, self._revoked, self._randomness = passphrases, revoked, randomness
+        self._places = {name: place for place, name in enumerate(nodes)}
+        self._made: set[str] = set()
+        self._newest: dict[str, tuple[int, Held]] = {}
+        self._same: dict[Fates, Fates] = {}
+
+    def wanting(self, scope: Scope) -> bool:
+        """Whether there is no canary yet, so that one is to be made."""
+        return scope.name in self.canaries and not self.canaries[scope.name].held
+
+    def seed(self, scope: Scope) -> str:
+        """A cookie of which a node is to make a canary."""
+        random = self._randomness
+        text = canary.payload(random(canary.SECRET_BYTES).hex())
+        iv = random(cookie.CIPHERS[scope.cipher].iv_bytes)
+        return cookie.seal(text, self._passphrases[0], scope.cipher, random(cookie.SALT_BYTES), iv)
+
+    def make(self, scope: Scope, node: str, answer: Answer) -> bool:
+        """Take the node's answer to the seed as the canary of the scope, if it is one; sealed with the first key, as every
+        node will open it that has the list."""
+        found = _session(answer, scope)
+        if found is None or not self.wanting(scope):
+            return False
+        try:
+            opened = cookie.unseal(found.value, self._passphrases, scope.cipher)
+        except cookie.CookieError:
+            return False
+        session = cookie.parse_payload(opened.payload)
+        secret = session.pairs.get(canary.NAME, "")
+        if opened.index != 0 or len(secret) != 2 * canary.SECRET_BYTES:
+            return False
+        made = answer.received // SECOND
+        held = dict.fromkeys(canary.USERS, Held(found.value, node, made, session.expiry))
+        before = self.canaries[scope.name]
+        self.canaries[scope.name] = Canary(scope.name, secret, node, made, held, before.phases)
+        self._made.add(scope.name)
+        return True
+
+    def cookies(self, scope: Scope) -> list[tuple[tuple[str, ...], Held]]:
+        """What a node is to be shown in a scope, each with its users."""
+        return self.canaries[scope.name].cookies() if scope.name in self.canaries else []
+
+    def look(self, scope: Scope, held: Held, answer: Answer) -> Seen:
+        """What became of a cookie that a node was shown, by its answer."""
+        found = _session(answer, scope)
+        return canary.look(
+            held.value,
+            self.canaries[scope.name].secret,
+            held.expiry,
+            found.value if found else "",
+            self._passphrases,
+            scope.cipher,
+            looks(found).max_age if found else None,
+            answer.received,
+            self._revoked,
+        )
+
+    def record(self, scope: Scope, node: str, users: Sequence[str], answer: Answer, seen: Seen) -> Fates:
+        """Take down what became of it; of all cookies that come back the one of the next node goes on."""
+        found = _session(answer, scope)
+        if canary.BUSY in users and seen.fate == canary.INTACT and found is not None:
+            last = self._places.get(self.canaries[scope.name].held[canary.BUSY].node, -1)
+            # The node after the last one comes first, so that the session moves through the fleet.
+            rank = (self._places[node] - last - 1) % len(self._places)
+            if scope.name not in self._newest or rank < self._newest[scope.name][0]:
+                held = Held(found.value, node, answer.received // SECOND, seen.expiry)
+                self._newest[scope.name] = (rank, held)
+        fates = tuple((user, seen.fate) for user in users)
+        return self._same.setdefault(fates, fates)
+
+    def end(self, views: Iterable[View], time: int, generation: int | None) -> dict[str, Canary]:
+        """All canaries after this check, which began at ``time`` (seconds since the epoch)."""
+        fates: dict[str, dict[str, dict[str, str]]] = {}
+        for view in views:
+            if view.canary:
+                fates.setdefault(view.scope, {})[view.node] = dict(view.canary)
+        return {
+            name: canary.advance(
+                one,
+                name in self._made,
+                fates.get(name, {}),
+                self._newest[name][1] if name in self._newest else None,
+                list(self._places),
+                time,
+                generation,
+            )
+            for name, one in self.canaries.items()
+        }
+
+
+def _session(answer: Answer, scope: Scope) -> SetCookie | None:
+    """The session cookie of an answer; the last one, as browsers keep it."""
+    cookies = [parse_set_cookie(text) for name, text in answer.headers if name.lower() == "set-cookie"]
+    return next((found for found in reversed(cookies) if found.name == scope.cookie_name), None)
