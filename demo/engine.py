@@ -60,8 +60,9 @@ def podman(*words: str, check: bool = True, timeout: float = 600, stdin: bytes |
     """Run podman; its output. With check, a failure is a FleetError with podman's own last words."""
     done = run(as_root(["podman", *words]), timeout=timeout, stdin=stdin)
     if check and done.returncode != 0:
-        if last_words(done).startswith("sudo:"):
-            raise FleetError(f"{NEEDS_ROOT} ({last_words(done)})")
+        refused = [line for line in done.stderr.decode(errors="replace").splitlines() if "sudo" in line]
+        if refused and os.geteuid() != 0:
+            raise FleetError(f"{NEEDS_ROOT} ({refused[0]})")
         raise FleetError(f"podman {words[0]} failed: {last_words(done)}")
     return done.stdout.decode(errors="replace").strip()
 

@@ -66,13 +66,16 @@ def test_podman_cannot_be_installed_with_a_mock_of_apt_get(machine: Machine) -> 
     assert machine.left() == {".cache/deps.lock", ".cache/apt.log"}
 
 
-def test_neither_root_nor_sudo_with_a_mock_of_id_and_apt(machine: Machine) -> None:
+@pytest.mark.parametrize("sudo", ["absent", "exit 1"])
+def test_neither_root_nor_sudo_with_a_mock_of_id_sudo_and_apt(machine: Machine, sudo: str) -> None:
     machine.program("id", "echo 1000")
+    if sudo != "absent":
+        machine.program("sudo", sudo)
     machine.program("apt-get", "exit 1")
     # Ubuntu 22.04 has no netavark.
     machine.program("apt-cache", 'case $2 in netavark) ;; *) echo "  Candidate: 1.0" ;; esac')
     said = machine.fails("make", "demo")
-    assert "you are neither root nor is there sudo: ask root to run: apt-get install podman mmdebstrap" in said
+    assert "you are not root, and there is no sudo that lets you: ask root to run: apt-get install podman mmdebstrap" in said
     assert " containernetworking-plugins aardvark-dns\n" in said
     assert machine.left() == {".cache/deps.lock"}
 
@@ -97,10 +100,15 @@ def test_a_port_in_use_with_a_mock_of_podman_and_ssh_keygen(machine: Machine) ->
     assert machine.left() == {".cache/fleet/lock", ".cache/fleet/id_ed25519", ".cache/fleet/id_ed25519.pub"}
 
 
-def test_podman_without_root_and_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sudo", ["", "echo 'ops is not in the sudoers file.' >&2; echo 'This was reported.' >&2; exit 1"])
+def test_podman_without_root_with_a_mock_of_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sudo: str) -> None:
+    if sudo:
+        (tmp_path / "sudo").write_text(f"#!/bin/sh\n{sudo}\n")
+        (tmp_path / "sudo").chmod(0o755)
     monkeypatch.syspath_prepend(str(ROOT / "demo"))
     engine = importlib.import_module("engine")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(engine.FleetError, match="need root: run this as root, or as a user who may use sudo"):
+    with pytest.raises(engine.FleetError, match="need root: run this as root, or as a user who may use sudo") as caught:
         engine.podman("ps")
+    assert ("(ops is not in the sudoers file.)" in str(caught.value)) == bool(sudo)
