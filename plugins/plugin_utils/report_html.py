@@ -15,7 +15,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .report_text import age, epoch, group
+from .report_text import USERS, age, epoch, group, lost_in
 
 MATRIX_NODES = 24
 """Largest fleet whose matrix is drawn as a table, node by node."""
@@ -60,6 +60,7 @@ def render(report: Data) -> str:
         signs=SIGNS,
         groups=[_group(rows) for rows in group(report["findings"])],
         keys=_keys(report),
+        canaries=[_canary(one, report["time"]) for one in report["canary"] or ()],
         matrix=_matrix(report) if len(details) <= MATRIX_NODES else None,
         maps=[_map(report, number) for number in range(len(report["keys"]))] if len(details) > MATRIX_NODES else [],
         clock=_clock(report),
@@ -116,6 +117,47 @@ def _age_share(created: str, oldest: str, now: str) -> float:
     """A key's age as a share of the oldest one's, in per cent."""
     whole = epoch(now) - epoch(oldest)
     return 100.0 if whole <= 0 else max(2.0, 100 * (epoch(now) - epoch(created)) / whole)
+
+
+# The canary
+
+
+def _canary(one: Data, now: str) -> Data:
+    """The way of one scope's canary, check by check."""
+    phases = one["phases"]
+    lost = sum(1 for phase in phases if lost_in(phase))
+    return {
+        **one,
+        "age": age(one["made"], now),
+        "lost": lost,
+        "whole": all(phase[user] and phase[user]["intact"] == phase["nodes"] for phase in phases for user in USERS),
+        "rows": [
+            {**phase, "number": number, "cells": [_visitor(phase, user) for user in USERS], "lost_on": _lost_on(phase)}
+            for number, phase in enumerate(phases, 1)
+        ],
+    }
+
+
+def _visitor(phase: Data, user: str) -> Data | None:
+    """One cookie in one phase."""
+    seen = phase[user]
+    if seen is None:
+        return None
+    silent = phase["nodes"] - seen["intact"] - seen["lost"] - seen["ended"]
+    words = [(seen["lost"], "lost it"), (seen["ended"], f"{seen['ended_why']}"), (silent, "no answer")]
+    tone = "failed" if seen["lost"] else "healthy" if seen["intact"] == phase["nodes"] else "unknown"
+    return {
+        **seen,
+        "user": user,
+        "tone": "info" if seen["ended"] and not seen["lost"] else tone,
+        "share": 100 * seen["intact"] / max(1, phase["nodes"]),
+        "words": ", ".join(f"{count} {word}" for count, word in words if count),
+        "age": age(seen["since"], phase["time"]),
+    }
+
+
+def _lost_on(phase: Data) -> list[str]:
+    return sorted({name for user in USERS if phase[user] for name in phase[user]["lost_on"]})
 
 
 # Who opens what

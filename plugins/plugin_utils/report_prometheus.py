@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from .report_text import USERS
+
 PREFIX = "mod_session_check"
 CLOCKS = ("ok", "warn", "drifted", "unknown")
 STATUSES = ("healthy", "warned", "failed", "unknown")
@@ -69,6 +71,15 @@ def render(report: dict[str, Any]) -> str:
         "Findings by code.",
         [({"code": code, "severity": severity}, count) for (code, severity), count in sorted(found.items())],
     )
+    shown = [
+        ({"scope": one["scope"], "user": user}, one["phases"][-1][user])
+        for one in report["canary"] or ()
+        for user in USERS
+        if one["phases"] and one["phases"][-1][user]
+    ]
+    if shown:
+        metric("canary_intact_nodes", "Nodes that gave the canary back.", [(labels, seen["intact"]) for labels, seen in shown])
+        metric("canary_lost_nodes", "Nodes that lost it.", [(labels, seen["lost"]) for labels, seen in shown])
     room = [({"scope": item["name"]}, item["payload_room"]) for item in report["scopes"] if item["payload_room"]]
     metric("payload_room_bytes", "Bytes of session that fit into a scope's cookie.", room)
     return "\n".join(lines) + "\n"

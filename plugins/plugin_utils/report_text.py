@@ -14,6 +14,9 @@ from typing import Any
 WORDS = {"healthy": "HEALTHY", "warned": "HEALTHY, WITH WARNINGS", "failed": "FAILED", "unknown": "UNKNOWN"}
 COLOURS = {"healthy": "green", "warned": "yellow", "failed": "red", "unknown": "purple"}
 SEVERITY = {"fail": "FAIL", "unknown": "????", "warn": "warn", "info": "info"}
+USERS = ("idle", "busy")
+"""Whose cookies a canary has: of a visitor who is away meanwhile, and of one who is there all the time."""
+
 MOST_NODES = 5
 """Nodes named in one line; the report files have all of them."""
 
@@ -32,7 +35,7 @@ def render(report: dict[str, Any], width: int = 100) -> str:
         if len(groups) > MOST_GROUPS:
             lines.append(f"... and {len(groups) - MOST_GROUPS} more kinds of findings")
         lines.append("")
-    lines += _clock(report["clock"]) + _room(report)
+    lines += _clock(report["clock"]) + _canary(report) + _room(report)
     lines += ["", f"{WORDS[report['status']]}: {report['summary']}"]
     return "\n".join(lines)
 
@@ -136,6 +139,27 @@ def _time(seconds: float) -> str:
     if abs(seconds) < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.2f} s".replace(".00 s", " s")
+
+
+def _canary(report: dict[str, Any]) -> list[str]:
+    lines = []
+    for one in report["canary"] or ():
+        last = one["phases"][-1] if one["phases"] else {}
+        shown = [f"{user} {last[user]['intact']}/{last['nodes']}" for user in USERS if last.get(user)]
+        if not shown:
+            lines.append(f"canary  {one['scope']}: none, {one['left_out'] or 'no node made one'}")
+            continue
+        checks = len(one["phases"])
+        lost = sum(1 for phase in one["phases"] if lost_in(phase))
+        journey = f"lost in {lost} of {checks} checks" if lost else f"{checks} check{'' if checks == 1 else 's'}, never lost"
+        made = f"made by {one['maker']} {age(one['made'], report['time'])} ago"
+        lines.append(f"canary  {one['scope']}: {', '.join(shown)} nodes gave it back; {made}; {journey}")
+    return lines
+
+
+def lost_in(phase: dict[str, Any]) -> bool:
+    """Whether any node lost the canary in a phase."""
+    return any(phase[user] and phase[user]["lost"] for user in USERS)
 
 
 def _room(report: dict[str, Any]) -> list[str]:

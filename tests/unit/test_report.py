@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 import pytest
 
 from plugins.module_utils import clock, report
+from plugins.module_utils.canary import USERS, Canary, Held, advance
 from plugins.module_utils.clock import SECOND, Interval
 from plugins.module_utils.evidence import Carried, Fault, Look, View
 from plugins.module_utils.question import Key, Question
@@ -27,7 +28,22 @@ LOOK = Look("session", "/app", "", "Lax", True, True, 3600)
 EVIL = "<script>alert('x')</script>\"&"
 
 
-def made(count, faults=None, name="web"):
+def journey(nodes, lost=(), scope="app"):
+    """A canary that four checks have seen, the last of them with nodes that lost it; the first node is silent then."""
+    made = NOW // SECOND - 720
+    one = Canary(scope, "5" * 32, nodes[0], made, dict.fromkeys(USERS, Held("COOKIE0", nodes[0], made, None)))
+    for number in range(4):
+        fates = {node: {"idle": "intact", "busy": "intact"} for node in nodes}
+        if lost and number == 3:
+            fates[nodes[0]] = {}
+            fates.update({node: {"idle": "expired", "busy": "fresh"} for node in lost})
+        moment = NOW // SECOND + 240 * (number - 3)
+        newest = Held(f"COOKIE{number + 1}", nodes[number % len(nodes)], moment, None)
+        one = advance(one, not number, fates, newest, nodes, moment, number + 4)
+    return one
+
+
+def made(count, faults=None, name="web", canary=True):
     nodes = tuple(f"{name}{number + 1}" for number in range(count))
     views = []
     for number, node in enumerate(nodes):
@@ -38,6 +54,10 @@ def made(count, faults=None, name="web"):
         )  # fmt: skip
         views.append(replace(view, **(faults or {}).get(number, {})))
     question = Question(nodes, SCOPES, KEYS, clock.limits(3600), ring=("r1", 7))
+    if canary:
+        lost = [nodes[number] for number, fault in (faults or {}).items() if fault is STALE and number < count]
+        views = [replace(view, canary=(("idle", "expired"), ("busy", "fresh"))) if view.node in lost else view for view in views]
+        question = replace(question, canary=(journey(nodes, lost),))
     return report.build(question, views, judge(question, views), NOW, NOW + 1500000, "controller")
 
 
@@ -104,7 +124,7 @@ def test_text():
 
 def test_text_stays_short():
     text = report_text.render(made(1000, dict.fromkeys(range(100, 900), STALE)))
-    assert len(text.splitlines()) < 30 and "and 795 more (800/1000)" in text
+    assert len(text.splitlines()) < 34 and "and 795 more (800/1000)" in text
 
 
 def test_age():
@@ -126,6 +146,47 @@ def test_prometheus():
     assert len(names) == len(set(names))
     assert 'mod_session_check_key_opens_nodes{key="1",fingerprint="9f2c41aa",state="primary"} 3' in text
     assert "mod_session_check_passed 0" in text
+
+
+def test_the_journey_of_a_canary_in_words():
+    text = report_text.render(made(5))
+    assert "canary  app: idle 5/5, busy 5/5 nodes gave it back; made by web1 12 min ago; 4 checks, never lost" in text
+    text = report_text.render(made(5, FAULTS))
+    assert "canary  app: idle 3/5, busy 3/5 nodes gave it back; made by web1 12 min ago; lost in 1 of 4 checks" in text
+    assert "canary" not in report_text.render(made(5, canary=False))
+
+
+def test_the_journey_of_a_canary_in_numbers():
+    text = report_prometheus.render(made(5, FAULTS))
+    assert 'mod_session_check_canary_intact_nodes{scope="app",user="busy"} 3' in text
+    assert 'mod_session_check_canary_lost_nodes{scope="app",user="busy"} 1' in text
+    assert "canary" not in report_prometheus.render(made(5, canary=False))
+
+
+def test_the_journey_of_a_canary_on_the_page():
+    page = Page(report_html.render(made(5, FAULTS)))
+    assert "made by web1 12 min ago · 4 checks · lost in 1" in page.text
+    assert "made now by web1" in page.text and "cookie of web3, 4 min old" in page.text
+    assert "1 lost it, 1 no answer" in page.text and "1 expired, 1 no answer" in page.text
+    assert "intact on every node in all of them" in Page(report_html.render(made(5))).text
+    assert "A session on its way" not in Page(report_html.render(made(5, canary=False))).text
+
+
+def test_what_has_no_canary_is_said():
+    scopes = (*SCOPES, *parse_scopes([{"name": "shop", "path": "/shop", "cookie_name": "s"}]))
+    question = Question(("web1",), scopes, KEYS, clock.limits(3600), sql=frozenset(["shop"]))
+    question = replace(question, canary=(advance(Canary("app"), False, {}, None, ["web1"], NOW // SECOND, None),))
+    data = report.build(question, [], judge(question, []), NOW, NOW, "controller")
+    text = report_text.render(data)
+    assert "canary  app: none, no node made one" in text and "canary  shop: none, its sessions are in a database" in text
+    words = Page(report_html.render(data)).text
+    assert "no node made one" in words and "its sessions are in a database" in words
+
+
+@pytest.mark.parametrize("render", [json.dumps, report_text.render, report_html.render, report_prometheus.render])
+def test_no_report_holds_a_canary_alive(render):
+    text = render(made(5, FAULTS))
+    assert "COOKIE" not in text and "5" * 32 not in text
 
 
 class Page(HTMLParser):
@@ -183,7 +244,7 @@ def test_html(size, faults):
 def test_html_puts_findings_first():
     page = Page(report_html.render(made(5, FAULTS)))
     headings = [attrs["id"] for attrs in page.all("h2")]
-    assert headings == ["findings-title", "keys-title", "matrix-title", "clock-title", "nodes-title"]
+    assert headings == ["findings-title", "keys-title", "canary-title", "matrix-title", "clock-title", "nodes-title"]
 
 
 def test_html_escapes_whatever_it_shows():
