@@ -78,7 +78,7 @@ class ActionModule(ActionBase):
                 raise EvidenceError(f"{options['verb']} needs the report of a check; use the playbooks ring or rotate")
             self._evidence = from_report(options["report"])
             ring = ring_verbs.observe(ring, self._stamp, self._evidence)
-            lost = (options["report"].get("canary") or {}).get("lost")
+            lost = _canary_lost_on(options["report"])
             if lost:
                 sentence = f"the canary session was lost on {', '.join(lost)}: nothing is changed. See the check's findings"
                 raise Refusal("nodes", sentence)
@@ -143,3 +143,10 @@ class ActionModule(ActionBase):
         return dict(
             result, failed=True, msg=str(refusal), reason=refusal.reason, refused_by=refusal.nodes, not_before=not_before
         )
+
+
+def _canary_lost_on(report):
+    """The nodes that lost the canary in the check itself, by a report that was found to be one."""
+    phases = [canary["phases"][-1] for canary in report.get("canary") or () if canary["phases"]]
+    shown = [phase[user] for phase in phases for user in ("idle", "busy") if phase[user]]
+    return sorted({name for one in shown for name in one["lost_on"]})

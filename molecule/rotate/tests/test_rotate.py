@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 
@@ -85,10 +86,16 @@ def test_check_mode_changes_nothing(operator):
     assert journey.serves("n3", [operator.weak], SCOPE)
 
 
-def test_weak_key_is_rotated_out_and_no_session_is_lost(operator):
+def test_weak_key_is_rotated_out_and_no_session_is_lost(operator, tmp_path):
     user = Browser([operator.weak], SCOPE)
     with user.busy(operator):
-        run = operator.did("rotate")
+        run = operator.did("rotate", session_check_report_dir=str(tmp_path))
+    # The canary was shown to all nodes before the first step and after each: the report has its journey.
+    canary = json.loads((tmp_path / "report.json").read_text())["canary"][0]
+    assert len(canary["phases"]) == 3 and "maker" in canary["phases"][0]
+    for phase in canary["phases"][1:]:
+        assert phase["idle"]["intact"] == phase["busy"]["intact"] == phase["nodes"] == 3
+    assert "canary" in (tmp_path / "report.html").read_text()
     assert operator.states == ["primary", "secondary"]
     assert user.alive(operator.every_key())
     assert all(journey.serves(node, operator.every_key(), SCOPE) for node in FLEET)
