@@ -20,13 +20,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_fleet as fleet
 from small_fleet import KEYS, OLD_KEY, Member
 
-from plugins.module_utils import check_options, clock
+from plugins.module_utils import canary, check_options, clock
 from plugins.module_utils.clock import Interval
 from plugins.module_utils.evidence import Fault
 from plugins.module_utils.question import Key, Question
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.verdict import judge
 from plugins.plugin_utils import node_side
+from plugins.plugin_utils.canary_walk import Walk
 from plugins.plugin_utils.prober import Node, Plan, Prober
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,11 +48,24 @@ def module():
         sys.modules.pop(name, None)
 
 
-def through_nodes(module, members, port, **plan):
-    """A whole check by steps, each through JSON as between controller and node."""
+def through_nodes(module, members, port, option=None, **plan):
+    """A whole check by steps, each through JSON as between controller and node; ``option``: its canary.
+
+    Returns views, question and, where one is wanted, the canaries after it.
+    """
     scopes = parse_scopes([{**fleet.SCOPE, "port": port}])
     names = [member.address for member in members]
     asked, carried = {}, {}
+    given = canary.read(option)
+
+    def walk(prober=None):
+        """A new one in each step, as steps share no memory."""
+        if given is None:
+            return None
+        found = Walk(given, scopes, frozenset(), KEYS, names)
+        if prober is not None:
+            node_side.make_canaries(prober, found, asked)
+        return found
 
     def send(prober, name, shots):
         requests = json.loads(json.dumps(node_side.requests(prober, Node(name, name), shots, "")))
@@ -61,25 +75,29 @@ def through_nodes(module, members, port, **plan):
 
     for name in names:
         prober = Prober(Plan(scopes, KEYS, **plan))
-        asked[name] = send(prober, name, node_side.key_shots(prober))
+        asked[name] = send(prober, name, node_side.key_shots(prober, walk()))
     made = {}
     for name in names:
         for scope, session in node_side.sessions(Prober(Plan(scopes, KEYS, **plan)), asked[name]).items():
             made.setdefault(scope, {})[name] = session
     for name in names:
         prober = Prober(Plan(scopes, KEYS, **plan))
-        carried[name] = send(prober, name, node_side.carry_shots(prober, name, names, made))
+        shots = node_side.carry_shots(prober, name, names, made)
+        if given is not None:
+            shots += node_side.canary_shots(prober, walk(prober))
+        carried[name] = send(prober, name, shots)
 
     async def views():
         prober = Prober(Plan(scopes, KEYS, **plan))
-        found = []
+        here, found = walk(prober), []
         for name in names:
             shots, near = [*asked[name], *carried[name]], Interval(-1000, 1000)
-            found += await node_side.views(prober, Node(name, name), shots, near, None)
-        return found
+            found += await node_side.views(prober, Node(name, name), shots, near, None, here)
+        return found, here and here.end(found, 1000, None)
 
     keys = (Key("", "primary"), Key("", "secondary"))
-    return asyncio.run(views()), Question(tuple(names), scopes, keys, clock.limits(3600))
+    found, after = asyncio.run(views())
+    return found, Question(tuple(names), scopes, keys, clock.limits(3600), canary=after and tuple(after.values())), after
 
 
 @pytest.mark.skipif(bool(fleet.NO_HTTPD), reason=fleet.NO_HTTPD or "httpd is here")
@@ -94,8 +112,8 @@ def test_nodes_that_ask_themselves(module):
     ]
     port = fleet.free_port()
     with fleet.running(members, port):
-        views, question = through_nodes(module, [*members, Member("127.0.2.9")], port, paths={"app": ("/app/x",)})
-        matrix, _question = through_nodes(module, members[:3], port, carry="matrix")
+        views, question, _none = through_nodes(module, [*members, Member("127.0.2.9")], port, paths={"app": ("/app/x",)})
+        matrix, _question, _none = through_nodes(module, members[:3], port, carry="matrix")
     verdict = judge(question, views)
     assert {(item.node, item.code) for item in verdict.findings} == {
         ("127.0.2.3", "stale_ring"),
@@ -111,6 +129,25 @@ def test_nodes_that_ask_themselves(module):
     }  # fmt: skip
     # The way to the node adds its uncertainty to that of the answer.
     assert all(0 in offset and offset.width >= 2000 for offset in verdict.clocks.offsets.values())
+
+
+@pytest.mark.skipif(bool(fleet.NO_HTTPD), reason=fleet.NO_HTTPD or "httpd is here")
+def test_a_canary_that_the_nodes_show_themselves(module):
+    members = [Member("127.0.2.1"), Member("127.0.2.2"), Member("127.0.2.3", keys=f"{OLD_KEY}\n")]
+    absent, port = Member("127.0.2.9"), fleet.free_port()
+    option, carriers = {"make": True}, []
+    with fleet.running(members, port):
+        for _check in range(3):
+            views, question, after = through_nodes(module, [absent, *members], port, option)
+            option = json.loads(json.dumps(canary.write(after)))
+            (phase,) = after["app"].phases[-1:]
+            carriers.append(phase.tallies["busy"].node)
+            for user in canary.USERS:
+                assert (phase.tallies[user].intact, phase.tallies[user].names, phase.nodes) == (2, ("127.0.2.3",), 4)
+            assert {(item.node, item.code) for item in judge(question, views).findings} == {
+                ("127.0.2.3", "wrong_key"), ("127.0.2.3", "canary_lost"), ("127.0.2.9", "refused"),
+            }  # fmt: skip
+    assert after["app"].maker == "127.0.2.1" and carriers == ["127.0.2.1", "127.0.2.2", "127.0.2.1"]
 
 
 def test_a_node_that_was_not_asked():
