@@ -17,7 +17,7 @@ from plugins.module_utils.cookie import CIPHERS, sealed_length
 from plugins.module_utils.evidence import FAULTS, Carried, Fault, Look, PathView, Shot, View, fold
 from plugins.module_utils.findings import KINDS, SEVERITIES
 from plugins.module_utils.probe import Observation, parse_set_cookie
-from plugins.module_utils.question import Key, Question
+from plugins.module_utils.question import STATES, Key, Question
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.verdict import BROWSER_LIMIT, EXPIRY_LENGTH, judge, room_for
 
@@ -191,6 +191,19 @@ def test_a_revoked_key():
     assert codes(judge(question(keys=keys), views)) == {("d", "revoked_key")}
     views = [*(good(node, accepts=refuses) for node in NODES[:3]), good("d", accepts=takes, encrypts_with=2)]
     assert ("d", "revoked_key") in codes(judge(question(keys=keys), views))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_weak_key_is_said_in_every_check_until_it_is_rotated_out(state):
+    keys = (KEYS[0], Key("hidden", state, weak=True))
+    views = [good(node, accepts=(True, state != "revoked")) for node in NODES]
+    found = judge(question(keys=keys), views).findings
+    if state == "revoked":
+        assert found == ()
+        return
+    (item,) = found
+    assert (item.code, item.severity, item.seen) == ("weak_key", "warn", f"key 2 ({state}) is weak")
+    assert "ansible-playbook httpd_fleet.mod_session.rotate" in item.remedy
 
 
 def test_a_weak_key_and_a_set_clock_are_said_of_the_fleet():
