@@ -32,8 +32,8 @@ from urllib.parse import urlencode
 
 COOKIE = "shop_session"
 KINDS = ("counter", "idle", "reader")
-TIMEOUT = 20.0
-"""Seconds for one answer; HAProxy waits for one server and asks another one within this time."""
+PATIENCE = 0.2
+"""Which part of the max age a client waits for an answer: an idle one must be able to ask again before its session ends."""
 
 
 class Failed(Exception):
@@ -98,8 +98,10 @@ class Tally:
 class Client:
     """One browser with one session."""
 
-    def __init__(self, number: int, kind: str, pause: float, site: Site, tally: Tally, chance: random.Random) -> None:
-        self.number, self.kind, self.pause = number, kind, pause
+    def __init__(
+        self, number: int, kind: str, pause: float, patience: float, site: Site, tally: Tally, chance: random.Random
+    ) -> None:
+        self.number, self.kind, self.pause, self.patience = number, kind, pause, patience
         self.alive = False
         self._site, self._tally, self._chance = site, tally, chance
         self._cookie, self._cookie_ends = "", 0.0
@@ -170,7 +172,7 @@ class Client:
         """The body of the answer to one request."""
         begun = time.perf_counter()
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(self.patience):
                 try:
                     body = await self._exchange(method, path, form)
                 except Unanswered as error:
@@ -180,7 +182,7 @@ class Client:
                     body = await self._exchange(method, path, form)
         except TimeoutError:
             self._close()
-            raise Failed(f"no answer within {TIMEOUT:.0f} s") from None
+            raise Failed(f"no answer within {self.patience:.0f} s") from None
         except Unanswered:
             raise Failed("connection closed without an answer") from None
         except OSError as error:
@@ -255,8 +257,10 @@ class Load:
         pauses = {"counter": clients / rate, "idle": 0.7 * max_age, "reader": min(clients / rate * 2, 0.4 * max_age)}
         numbers = {"counter": clients, "idle": clients // 10, "reader": clients // 10}
         kinds = [kind for kind in KINDS for _one in range(numbers[kind])]
-        self.clients = [Client(number, kind, pauses[kind], site, self.tally, random.Random(chance.random()))
-                        for number, kind in enumerate(kinds)]
+        self.clients = [
+            Client(number, kind, pauses[kind], PATIENCE * max_age, site, self.tally, random.Random(chance.random()))
+            for number, kind in enumerate(kinds)
+        ]
         self._finish = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.seconds = 0.0

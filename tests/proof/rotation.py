@@ -84,9 +84,9 @@ class Rotations:
                 await self._without_a_node(phase)
             elif phase == WAITING and not waited:
                 waited = True
-                await self._nothing_is_due()
-                dates = [not_before(ring, key, MARGINS) for key in ring.secondaries]
-                await asyncio.sleep(max(0.0, max(date or 0 for date in dates) - time.time()) + 1)
+                date = max(not_before(ring, key, MARGINS) or 0 for key in ring.secondaries)
+                await self._nothing_is_due(date)
+                await asyncio.sleep(max(0.0, date - time.time()) + 1)
             else:
                 # Where nothing is under way, cron's run would begin nothing yet: the operator demands it.
                 words = ["-e", "session_rotate_now=true"] if phase == IDLE else []
@@ -108,11 +108,12 @@ class Rotations:
         self._happened.runs += 1
         return await self._controller.run(ROTATE, *words, kills=kills)
 
-    async def _nothing_is_due(self) -> None:
-        """A run when nothing is due succeeds and changes nothing."""
+    async def _nothing_is_due(self, until: float | None = None) -> None:
+        """A run when nothing is due (``until`` a moment, or for long) succeeds and changes nothing."""
         before = self._ring().generation
         run = await self._rotate()
-        if run.status != 0 or self._ring().generation != before:
+        changed = self._ring().generation != before and (until is None or time.time() < until)
+        if run.status != 0 or changed:
             raise ProofError(f"a run with nothing due changed the ring, or ended with status {run.status}:\n{run.last_words()}")
 
     async def _without_a_node(self, phase: str) -> None:
