@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action session_check as Ansible runs it: what one check returns as canary is the option of the next."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import small_fleet as fleet
+from small_fleet import KEYS, Member
+
+pytestmark = pytest.mark.skipif(bool(fleet.NO_HTTPD), reason=fleet.NO_HTTPD or "httpd is here")
+
+ROOT = Path(__file__).resolve().parents[2]
+ADDRESSES = ("127.0.4.1", "127.0.4.2")
+MODULE = "httpd_fleet.mod_session.session_check"
+NEXT = "{{ result.canary | default({'make': true}) }}"
+ONCE, SECRET = {"run_once": True, "register": "result"}, {"no_log": True}
+STEPS = [
+    {MODULE: {"canary": NEXT}, **ONCE, **SECRET},
+    {MODULE: {"canary": NEXT}, **ONCE, **SECRET},
+    {MODULE: {"canary": NEXT, "step": "ask"}, "register": "session_check_asked", **SECRET},
+    {MODULE: {"canary": NEXT, "step": "carry"}, "register": "session_check_carried", **SECRET},
+    {MODULE: {"canary": NEXT, "step": "judge"}, **ONCE, **SECRET},
+]
+
+
+def play(folder, port, tasks):
+    """What ansible-playbook prints, and the last report."""
+    options = {
+        "passphrases": list(KEYS), "scopes": [{"name": "app", "path": "/app", "hide_cookie": False, "port": port}],
+        "report_dir": str(folder / "report"),
+    }  # fmt: skip
+    plays = [{"hosts": "session_fleet", "gather_facts": False, "module_defaults": {MODULE: options}, "tasks": tasks}]
+    hosts = "".join(f"{address} session_check_node_address={address}\n" for address in ADDRESSES)
+    (folder / "hosts").write_text(
+        f"[session_fleet]\n{hosts}[all:vars]\nansible_connection=local\nansible_python_interpreter={sys.executable}\n"
+    )
+    (folder / "play.yml").write_text(json.dumps(plays))
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "dev"), "ANSIBLE_NOCOLOR": "1"}
+    command = ["ansible-playbook", "-i", str(folder / "hosts"), str(folder / "play.yml"), "-vvv"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    report = folder / "report" / "report.json"
+    return done.stdout + done.stderr, json.loads(report.read_text()) if report.exists() else None
+
+
+def test_a_canary_goes_from_check_to_check_both_ways(tmp_path):
+    """Twice from the controller, then through the nodes: one journey."""
+    port = fleet.free_port()
+    with fleet.running([Member(address) for address in ADDRESSES], port):
+        printed, report = play(tmp_path, port, STEPS)
+    assert report, printed
+    (canary,) = report["canary"]
+    assert report["passed"] and report["via"] == "node" and canary["maker"] == ADDRESSES[0]
+    shown = [[(phase[user]["by"], phase[user]["intact"]) for user in ("idle", "busy")] for phase in canary["phases"]]
+    one, other = [(address, 2) for address in ADDRESSES]
+    assert shown == [[one, one], [one, other], [one, one]]
+    assert "canary  app: idle 2/2, busy 2/2 nodes gave it back" in printed and "3 checks, never lost" in printed
+    assert '"secret"' not in printed and "fleetcanary" not in printed
+
+
+def test_what_is_no_canary_is_refused_in_one_sentence(tmp_path):
+    printed, report = play(tmp_path, 9, [{MODULE: {"canary": {"scopes": 7}}, "run_once": True}])
+    assert report is None
+    assert "canary: give {make: true}, or what the check before returned as canary, unchanged" in printed
