@@ -17,6 +17,7 @@ from plugins.module_utils.canary import USERS, Canary, Held, advance
 from plugins.module_utils.clock import SECOND, Interval
 from plugins.module_utils.evidence import Carried, Fault, Look, View
 from plugins.module_utils.question import Key, Question
+from plugins.module_utils.ring_evidence import from_report
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.verdict import judge
 from plugins.plugin_utils import report_html, report_prometheus, report_text
@@ -187,6 +188,11 @@ def test_what_has_no_canary_is_said():
 def test_no_report_holds_a_canary_alive(render):
     text = render(made(5, FAULTS))
     assert "COOKIE" not in text and "5" * 32 not in text
+
+
+def test_a_ring_takes_a_report_with_a_canary_as_evidence():
+    assert from_report(made(5, FAULTS)) == from_report(made(5, FAULTS, canary=False))
+    assert from_report(made(5)).nodes["web5"].accepts == {"9f2c41aa", "d07b3e55"}
 
 
 class Page(HTMLParser):
