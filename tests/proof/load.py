@@ -15,6 +15,9 @@ failure is an error: no answer, status 5xx, an answer cut short. After an error 
 second later, and must be answered as if the failed request had not been: that one's cookie never reached it. Only where the
 head of an answer came and its body did not, the client has the new cookie without the new count: then it may be one or two
 more.
+
+A session may end by its max age while its request waits, on a machine that is too busy. Such an answer says nothing about
+keys: it is counted apart (``expired``), and the proof says that it could not be made.
 """
 
 from __future__ import annotations
@@ -60,7 +63,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Loss:
-    """One session that was lost, as its client noticed."""
+    """One session that was lost, as its client noticed. ``age``: seconds since its cookie was asked for."""
 
     when: float
     phase: str
@@ -69,6 +72,7 @@ class Loss:
     node: str
     expected: str
     got: str
+    age: float
 
 
 @dataclass
@@ -105,6 +109,9 @@ class Client:
         self.alive = False
         self._site, self._tally, self._chance = site, tally, chance
         self._cookie, self._cookie_ends = "", 0.0
+        # When the cookie that was sent last was asked for, and until when its session certainly lives: a node made it after that.
+        self._born, self._lives_until = 0.0, 0.0
+        self._sent_born, self._sent_lives_until = 0.0, 0.0
         self._expected: set[int] = {1}
         self._note = f"note of client {number}"
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -166,7 +173,11 @@ class Client:
             self._cookie = ""
 
     def _lost(self, node: str, expected: str, got: str) -> None:
-        self._tally.losses.append(Loss(time.time(), self._tally.phase, self.number, self.kind, node, expected, got))
+        if time.monotonic() >= self._sent_lives_until:
+            self._tally.expired += 1
+            return
+        age = round(time.monotonic() - self._sent_born, 1)
+        self._tally.losses.append(Loss(time.time(), self._tally.phase, self.number, self.kind, node, expected, got, age))
 
     async def _ask(self, method: str, path: str, form: dict[str, str] | None = None) -> bytes:
         """The body of the answer to one request."""
@@ -199,7 +210,8 @@ class Client:
                 self._site.address, self._site.port, ssl=self._site.tls, server_hostname=self._site.name
             )
         reader, writer = self._connection
-        text = "" if form is None else urlencode(form)
+        text, sent = "" if form is None else urlencode(form), time.monotonic()
+        self._sent_born, self._sent_lives_until = self._born, self._lives_until
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self._site.name}"]
         lines += [f"Cookie: {COOKIE}={self._cookie}"] if self._cookie else []
         if form is not None:
@@ -217,7 +229,7 @@ class Client:
             self._close()
             raise Unanswered(kept) from None
         status = int(head[9:12])
-        self._store_cookies(head)
+        self._store_cookies(head, sent)
         length = re.search(r"(?im)^content-length: *(\d+)", head)
         if length is None or status >= 500:
             self._close()
@@ -235,13 +247,14 @@ class Client:
             self._tally.nodes[str(json.loads(body)["node"])] += 1
         return body
 
-    def _store_cookies(self, head: str) -> None:
+    def _store_cookies(self, head: str, sent: float) -> None:
         for line in re.findall(r"(?im)^set-cookie: *(.*?)\r?$", head):
             found = re.match(rf"{COOKIE}=([^;]*)", line)
             max_age = re.search(r"(?i);\s*max-age=(-?\d+)", line)
             if found and max_age:
                 self._cookie = found.group(1) if int(max_age.group(1)) > 0 else ""
                 self._cookie_ends = time.monotonic() + int(max_age.group(1))
+                self._born, self._lives_until = sent, sent + int(max_age.group(1))
 
     def _close(self) -> None:
         if self._connection is not None:
