@@ -8,12 +8,20 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultSecret
 
+from plugins.module_utils.clock import SECOND, Interval, Limits
+from plugins.module_utils.evidence import Fault, Look, View
+from plugins.module_utils.question import Key, Question
+from plugins.module_utils.report import build
+from plugins.module_utils.scopes import parse_scopes
+from plugins.module_utils.verdict import judge
 from plugins.plugin_utils.ring_store import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,3 +129,42 @@ def test_refused(controller, verb, options, words):
 def test_a_ring_is_made_for_a_fleet(controller):
     result, _printed = controller("init", group="nobody")
     assert result["failed"] and "no host in the group 'nobody'" in result["msg"] and controller.ring() is None
+
+
+def report(ring, silent=(), lost_on=()):
+    """The report of a check that was made just now; all nodes but the silent ones have the ring."""
+    keys = tuple(Key(key.id, key.state) for key in ring.live)
+    accepts = (True,) * len(keys)
+    good = View("", "app", status=403, sealed="key", encrypts_with=0, accepts=accepts, size=100, cipher="aes256",
+                look=Look("session", "/app", "", "Lax", True, True, 600), offset=Interval(0, 1000), offset_by="expiry")
+    views = [View(node, "app", fault=Fault("refused"), accepts=(None,) * len(keys)) if node in silent
+             else replace(good, node=node) for node in ("n1", "n2")]
+    question = Question(("n1", "n2"), tuple(parse_scopes(SCOPES)), keys, Limits(SECOND, 5 * SECOND),
+                        ring=(ring.id, ring.generation))
+    now = time.time_ns() // 1000
+    made = build(question, views, judge(question, views), now - SECOND, now, "controller")
+    shown = {"lost_on": list(lost_on)}
+    return {**made, "canary": [{"scope": "app", "phases": [{"idle": shown, "busy": None}]}, {"scope": "sql", "phases": []}]}
+
+
+def test_a_step_is_taken_on_evidence_and_refused_by_name_without(controller):
+    controller("init")
+    result, _printed = controller("advance", begin="now", report=report(controller.ring()))
+    assert result["changed"] and [key.state for key in controller.ring().keys] == ["primary", "staged"]
+    staged = controller.ring()
+    result, _printed = controller("advance", report=report(staged, silent=["n2"]))
+    assert result["failed"] and result["reason"] == "nodes" and result["refused_by"] == {"n2": "gave no answer"}
+    assert controller.ring().keys == staged.keys
+    result, _printed = controller("advance", report=report(controller.ring(), lost_on=["n2"]))
+    assert result["failed"] and "canary session was lost on n2" in result["msg"] and controller.ring().keys == staged.keys
+    old = report(controller.ring())
+    result, printed = controller("advance", report=report(controller.ring()))
+    assert result["changed"] and "2/2 nodes accept it" in printed
+    assert [key.state for key in controller.ring().keys] == ["primary", "secondary"]
+    assert controller.ring().secondaries[0].proven is None
+    result, _printed = controller("retire", report=old)
+    assert result["failed"] and result["reason"] == "old_evidence"
+    result, printed = controller("advance", report=report(controller.ring()))
+    assert result["changed"] and not result["work"] and "Next: retire, not before" in printed
+    result, _printed = controller("retire", report=report(controller.ring()))
+    assert result["failed"] and result["reason"] == "not_yet" and result["not_before"] > "2026"
