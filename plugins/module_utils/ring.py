@@ -195,21 +195,20 @@ def wait(ring: Ring, key: Key, margins: Margins) -> Optional[int]:
     """Seconds that a key which has stopped encrypting must still be accepted; None: without end, or it has not stopped.
 
     A cookie sealed just before that moment (``key.proven``) lives for the max age that its node had then. A max age that
-    was taken back before still counts as long as its sessions live, and one that came later counts too, which costs
-    only time.
+    was taken back before still counts: as long as its sessions live, and for every key that was there at the time. For a
+    node whose deploy fails goes back to its old max age, and a check may have seen it in between only. One that came later
+    counts too. All this costs only time.
     """
     if key.proven is None:
         return None
     longest = 0
     for age in ring.max_ages:
-        seconds = age.seconds
-        if seconds == 0:
-            if age.gone is not None and key.created > age.gone:
-                continue
+        seconds, before = age.seconds, age.gone is not None and key.created > age.gone
+        if seconds == 0 and not before:
             if age.gone is None or margins.endless is None:
                 return None
             seconds = margins.endless
-        if age.gone is None or age.gone + seconds + margins.drift + margins.drain > key.proven:
+        if age.gone is None or not before or age.gone + seconds + margins.drift + margins.drain > key.proven:
             longest = max(longest, seconds)
     return longest + margins.drift + margins.drain
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from plugins.module_utils import ring_verbs
 from plugins.module_utils.ring import Refusal, Ring, Stamp
@@ -125,29 +126,36 @@ class Operator:
         boot = node.boot
         node.lock = self
         try:
-            if node.undo is not NOTHING:
-                world.recover(node)
-            yield from self.same(node, boot)
-            if not world.accepts_older(node, wish):
+            if not world.takes(node, wish):
                 raise Stopped
+            if node.undo is not NOTHING:
+                yield from self.go_back(node, boot, killed=True)
+            yield from self.same(node, boot)
             if node.disk == wish and node.running == wish:
                 return
-            node.undo, node.disk = node.disk, wish
+            node.undo = node.disk
+            node.disk = replace(wish, max_age=node.disk.max_age if node.disk else None)
+            yield from self.same(node, boot)
+            node.disk = wish
             world.old_disks.append(wish)
             yield from self.same(node, boot)
             node.reload(world.time)
             yield from self.same(node, boot)
             if node.fails:
                 node.fails = False
-                node.disk = node.undo  # type: ignore[assignment]
-                yield from self.same(node, boot)
-                node.reload(world.time)
-                node.undo = NOTHING
+                yield from self.go_back(node, boot, killed=False)
                 raise Stopped
             node.undo = NOTHING
         finally:
             if node.lock is self:
                 node.lock = None
+
+    def go_back(self, node: Node, boot: int, killed: bool) -> Steps:
+        """What a transaction had changed is undone and loaded."""
+        self.world.put_back(node, killed)
+        yield from self.same(node, boot)
+        node.reload(self.world.time)
+        node.undo = NOTHING
 
     def same(self, node: Node, boot: int) -> Steps:
         """Time for others; the transaction has died where the node has."""

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from plugins.module_utils.ring import not_before
 
 from .operators import Operator
 from .world import MAX_AGES, SKEW, World
 
-WORLDS = int(os.environ.get("PROTOCOL_WORLDS", "1000"))
-"""Worlds tried; each goes through STEPS steps."""
+WANTED = int(os.environ.get("PROTOCOL_STEPS", "100000"))
+"""Steps at least; `make protocol PROTOCOL_STEPS=2000000` does more."""
+
+WORLDS = 100
+"""Worlds of one search; each goes through STEPS steps at most."""
 
 STEPS = 100
 
@@ -28,8 +31,8 @@ MOST_NODES = 5
 CLOCKS = ((0, 0), (500, 0), (0, 500), (30, 0), (-30, 30))
 """How much the operators' machines are ahead."""
 
-THEN = ("wait", "clocks", "clocks", "die", "other")
-"""What happens while a playbook stands still, or after it was killed: another operator begins."""
+THEN = ("wait", "clocks", "clocks", "die", "other", "fails")
+"""What happens while a playbook stands still, or after it was killed: another operator begins; or it will fail then."""
 
 HOW = ("crash", "start", "start", "start", "reboot", "reboot", "logrotate", "logrotate", "fails")
 
@@ -38,6 +41,7 @@ class Machine(RuleBasedStateMachine):
     """Draws what happens next. ``kind`` is the world; tests that spoil the protocol give another one."""
 
     kind = World
+    steps = 0
 
     def __init__(self):
         super().__init__()
@@ -47,12 +51,18 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(by_hand=st.booleans(), clocks=st.sampled_from(CLOCKS), offset=st.sampled_from((-SKEW, 0, SKEW)))
     def choose(self, by_hand, clocks, offset):
-        """Verbs are used by hand, or deploys may fail and be rolled back while others work: not both at a time."""
+        """In half of the worlds verbs are used by hand too, without a deploy before."""
         self.by_hand = by_hand
         for operator, clock in zip(self.operators, clocks):
             operator.offset = clock
         for node in self.world.nodes:
             self.world.set_clock(node, offset)
+
+    @invariant()
+    def holds(self):
+        """Also after every small step inside a rule; here steps are counted."""
+        self.world.check()
+        Machine.steps += 1
 
     def node(self, number):
         return self.world.nodes[number % len(self.world.nodes)]
@@ -89,13 +99,16 @@ class Machine(RuleBasedStateMachine):
             self.run_until(operator, lambda: operator.half_done)
         if then in ("die", "other"):
             operator.die()
+        elif then == "fails":
+            for node in self.world.nodes:
+                node.fails = node.fails or node.lock is operator
         if then == "wait":
             self.advance(150)
         elif then == "clocks":
             self.browse([0, 1, 2], True, 0)
             for node in self.world.nodes:
                 self.world.set_clock(node, -node.offset)
-        elif then == "other":
+        elif then in ("other", "fails"):
             self.operators[not who].die()
             self.run(not who, 0, True)
 
@@ -155,7 +168,7 @@ class Machine(RuleBasedStateMachine):
             self.world.start(node)
         elif how == "logrotate":
             self.world.logrotate(node)
-        elif how == "fails" and not self.by_hand:
+        elif how == "fails":
             node.fails = True
         self.world.check()
 
@@ -174,19 +187,23 @@ class Machine(RuleBasedStateMachine):
         ring, _version = self.world.load()
         known = {age.seconds for age in ring.max_ages}
         lists = [one for node in self.world.nodes for one in (node.disk, node.running) if one is not None]
-        if {self.world.wanted_max_age, *(one.max_age for one in lists if one)} <= known and not any(
+        if {self.world.wanted_max_age, *(one.max_age for one in lists)} <= {*known, None} and not any(
                 node.lock for node in self.world.nodes):
+            self.browse([0, 1, 2], True, 0)
             self.world.wanted_max_age = max_age
 
-    @rule(who=st.booleans(), image=st.integers(0, 30), all_know=st.booleans())
-    def join(self, who, image, all_know):
-        """A new node, of which one operator knows, and the other at some later time."""
-        if all_know:
-            self.operators[who].inventory = [node.name for node in self.world.nodes]
+    @rule(who=st.booleans(), image=st.integers(0, 30), how=st.sampled_from(("all know", "in time", "now")))
+    def join(self, who, image, how):
+        """A new node, of which one operator knows, and the other at some later time; this one may begin with it."""
+        operator = self.operators[who]
+        if how == "all know":
+            operator.inventory = [node.name for node in self.world.nodes]
         elif len(self.world.nodes) < MOST_NODES:
             disks = [None, *self.world.old_disks]
-            node = self.world.join(disks[image % len(disks)])
-            self.operators[who].inventory.append(node.name)
+            operator.inventory.append(self.world.join(disks[image % len(disks)]).name)
+            if how == "now":
+                operator.die()
+                self.run_until(operator, lambda: operator.checked)
 
     @rule(who=st.booleans(), number=st.integers(0, 4))
     def declare_absent(self, who, number):
@@ -205,13 +222,51 @@ SIDE = {"begin", "end", "trouble", "set_clocks", "change_max_age", "join", "decl
 """Rules that are not part of every story."""
 
 
-def search(kind, worlds, rules=SIDE, **options):
-    """Look for a violation in so many worlds; raises the first that is found. ``rules``: those of SIDE to be used."""
+def search(kind, worlds, rules=SIDE, number=0, **options):
+    """Look for a violation in so many worlds; raises the first that is found.
+
+    :param rules: those of SIDE to be used.
+    :param number: of the search; each tries other worlds, the same ones whenever it is repeated.
+    """
     members = {"kind": kind, **dict.fromkeys(SIDE - set(rules))}
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-    run_state_machine_as_test(type("Machine", (Machine,), members), settings=settings(
-        max_examples=worlds, stateful_step_count=STEPS, deadline=None, suppress_health_check=checks, **options))
+    run_state_machine_as_test(seed(number)(type("Machine", (Machine,), members)), settings=settings(
+        max_examples=worlds, stateful_step_count=STEPS, deadline=None, database=None, suppress_health_check=checks, **options))
 
 
 def test_no_session_is_lost():
-    search(World, WORLDS)
+    Machine.steps = number = 0
+    while Machine.steps < WANTED:
+        number += 1
+        search(World, WORLDS, number=number)
+    print(f"{Machine.steps} steps in {number * WORLDS} worlds")
+
+
+def test_a_max_age_that_a_failed_deploy_brings_back():
+    """It was seen to be gone while the deploy was under way, and no check sees it again."""
+    world = World()
+    one, two = Operator(world, "one"), Operator(world, "two")
+    last = world.nodes[-1]
+
+    def run(operator, until=lambda: False, by_hand=False):
+        ended = operator.ended
+        while operator.ended == ended and not until():
+            operator.step(by_hand=by_hand)
+            world.check()
+
+    world.wanted_max_age = 300
+    run(one)
+    world.wanted_max_age, last.fails = 20, True
+    run(one, lambda: one.half_done and last.lock is one)
+    run(two, by_hand=True)
+    assert [age.seconds for age in world.ring.max_ages if age.gone is None] == [20]
+    run(one)
+    assert last.running.max_age == 300
+    world.advance(1000)
+    for client in world.clients:
+        world.request(client, last, True, 0)
+    old, ends = world.clients[0].cookie.key, world.time + 300
+    while old in last.running.keys and world.time < ends + 1000:
+        run(one)
+        world.advance(5)
+    assert ends < world.time < ends + 1000

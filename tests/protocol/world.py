@@ -10,7 +10,7 @@ keys and expiry matter. A key is its id. Times are seconds.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from plugins.module_utils import ring_verbs
 from plugins.module_utils.ring import Margins, Ring, Stamp, saved
@@ -39,11 +39,12 @@ class Conflict(Exception):
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a node's disk holds, or its running server has loaded."""
+    """What a node's disk holds, or its running server has loaded: a list of the ring, with the generation that stands in
+    the same file, and a configuration; ``max_age`` None: there is none."""
 
     keys: tuple[str, ...]
     changed_in: int
-    max_age: int
+    max_age: int | None
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Node:
 
     def reload(self, time: int) -> None:
         """The server loads what is on the disk, now."""
-        self.running = self.disk
+        self.running = self.disk if self.disk is not None and self.disk.max_age is not None else None
         self.reloaded = time
 
     @property
@@ -183,13 +184,17 @@ class World:
         """The verb."""
         return ring_verbs.present(ring, stamp, name, evidence)
 
-    def accepts_older(self, node: Node, wish: Loaded) -> bool:
-        """Whether a node takes a list that is older than the one that it has: never."""
+    # The node transaction, as plugins/module_utils/apply.py does it; for mutations to spoil as well.
+
+    def takes(self, node: Node, wish: Loaded) -> bool:
+        """Whether a node takes a list: never one that is older than its own."""
         return node.disk is None or wish.changed_in >= node.disk.changed_in
 
-    def recover(self, node: Node) -> None:
-        """A new transaction finds an unfinished one: what went live stays, for it may have been seen."""
-        node.undo = NOTHING
+    def put_back(self, node: Node, killed: bool) -> None:
+        """A transaction failed, or a killed one is found: the old configuration returns. The list of keys stays: it may
+        have gone live, and a check may have seen it."""
+        if node.disk is not None:
+            node.disk = replace(node.disk, max_age=node.undo.max_age if isinstance(node.undo, Loaded) else None)
 
     # Nodes.
 
@@ -287,7 +292,6 @@ class World:
         if not self.revoked_in:
             return False
         lists = [one for node in self.nodes if node.traffic for one in (node.disk, node.running) if one is not None]
-        lists += [node.undo for node in self.nodes if node.traffic and isinstance(node.undo, Loaded)]
         if all(one.changed_in >= self.revoked_in for one in lists):
             self.revoked_in = 0
             return False

@@ -227,6 +227,8 @@ def test_max_ages_are_learned_and_given_up_only_by_all_nodes():
         ([MaxAge(100), MaxAge(900, START - 930)], 130),  # its last session ended when this key stopped
         ([MaxAge(100), MaxAge(900, START - 929)], 930),
         ([MaxAge(100), MaxAge(900, START + 5)], 930),
+        ([MaxAge(10), MaxAge(50, START - 90)], 80),  # it was in force when this key was there already, and may come back
+        ([MaxAge(10), MaxAge(50, START - 101)], 40),
         ([MaxAge(100), MaxAge(0)], None),
         ([MaxAge(100), MaxAge(0, START - 50)], None),
         ([MaxAge(100), MaxAge(0, START - 101)], 130),  # before this key was made
