@@ -170,10 +170,10 @@ class Wire:
         asked = self._loop.getaddrinfo(address, port, type=socket.SOCK_STREAM)
         try:
             found = await asyncio.wait_for(asked, self._timeout)
+        except asyncio.TimeoutError:  # first: since Python 3.11 it is an OSError too
+            raise WireError("unresolved", f"{address}: no answer of the resolver in {self._timeout:g} s") from None
         except (OSError, UnicodeError) as error:
             raise WireError("unresolved", f"{address}: {getattr(error, 'strerror', None) or error}") from None
-        except asyncio.TimeoutError:
-            raise WireError("unresolved", f"{address}: no answer of the resolver in {self._timeout:g} s") from None
         return [(entry[0], entry[4]) for entry in found]
 
     async def _handshake(self) -> None:

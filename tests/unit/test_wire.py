@@ -116,6 +116,19 @@ def test_a_slow_drip_is_bounded_too():
     assert ask(drip) == ["timeout"]
 
 
+def test_a_resolver_that_says_nothing(monkeypatch):
+    async def never(*_args, **_options):
+        await asyncio.sleep(60)
+
+    async def main():
+        await Wire(Target("web1.example.com", 80, False, "x"), None, SteadyClock().now, 0.01).ask(REQUEST)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", never)
+    with pytest.raises(WireError, match=r"web1\.example\.com: no answer of the resolver in 0\.01 s") as caught:
+        asyncio.run(main())
+    assert caught.value.kind == "unresolved"
+
+
 def test_nobody_listens():
     async def main(address, port):
         with pytest.raises(WireError) as error:
