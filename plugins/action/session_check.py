@@ -218,7 +218,7 @@ class ActionModule(ActionBase):
         """Have this node ask itself, and compare its clock with ours."""
         prober = Prober(self._plan)
         shots = node_side.key_shots(prober, self._walk(self._names()))
-        samples = [sample for sample in (self._clock_sample(prober) for _ in range(CLOCK_SAMPLES)) if sample]
+        samples = [sample for sample in (self._clock_sample(prober) for _sample in range(CLOCK_SAMPLES)) if sample]
         return {**self._send(prober, shots), "samples": samples}
 
     def _carry(self):

@@ -240,7 +240,7 @@ class Transaction:
         if entry is None:
             return _State("", [], [], {})
         data = json.loads(entry.content.decode("utf-8"))
-        paths = [(path, existed) for path, existed in data["paths"]]
+        paths = [(row[0], row[1]) for row in data["paths"]]
         return _State(data["state"], paths, data["created"], data.get("modes", {}))
 
 

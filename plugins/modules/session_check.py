@@ -73,7 +73,7 @@ options:
     default: all
   ca:
     description:
-      - File on the controller with the certificates to trust for scopes with O(scopes[].scheme=https). The system's by
+      - File on the controller with the certificates to trust for scopes with C(scheme) V(https). The system's by
         default.
     type: path
   server_name:

@@ -167,7 +167,7 @@ class Prober:
             for node in queue:
                 await work(node)  # type: ignore[misc]
 
-        await asyncio.gather(*(worker() for _ in range(bound)))
+        await asyncio.gather(*(worker() for _worker in range(bound)))
 
     # One node
 
@@ -451,7 +451,7 @@ class Prober:
                 purpose, path = ("fallback", self.plan.fallback.get(scope.name, scope.probe_path))
                 if not view.fallback:
                     purpose, path = "key", scope.probe_path
-                for _ in range(2):  # the first one pays for the connection
+                for _round in range(2):  # the first one pays for the connection
                     await self._shoot(wire, node, scope, asked, purpose, path, view.encrypts_with)
             except WireError:
                 return
