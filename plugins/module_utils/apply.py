@@ -191,7 +191,7 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
     directories, targets = wanted(node, wish, version)
     wrong_directories = work.wrong_directories(directories)
     missing = work.missing(targets)
-    live_problems = [] if missing else problems(node, wish.probes, wish.passphrases, Way())
+    live_problems = [] if missing else problems(node, wish.probes, wish.passphrases, Way(), wish.only_keys)
     if not (missing or wrong_directories or live_problems):
         return result
     result.diff = _diff(node, wish, missing)
@@ -312,7 +312,7 @@ def _until_proven(node: ApplyNode, wish: Wish) -> List[str]:
     end = node.now() + RELOAD_SECONDS
     good = 0
     while True:
-        found = problems(node, wish.probes, wish.passphrases, Way())
+        found = problems(node, wish.probes, wish.passphrases, Way(), wish.only_keys)
         good = 0 if found else good + 1
         if good == 2:
             return []

@@ -102,6 +102,15 @@ def test_what_is_wrong_is_one_sentence(server: dict[str, Any], sentence: str) ->
     assert problems(Server(**server), [probe_of(scope(), *KEYS)], KEYS, LIVE) == ["scope app: " + sentence]
 
 
+@pytest.mark.parametrize(
+    ("server", "wrong"),
+    [({"status": 200}, False), ({"attributes": GOOD.replace("3600", "60")}, False), ({"keys": [OLD, NEW]}, True),
+     ({"keys": [NEW]}, True), ({"plain": True}, True), ({"name": ""}, True)],
+)
+def test_a_change_of_keys_does_not_wait_for_a_configuration_to_be_deployed(server: dict[str, Any], wrong: bool) -> None:
+    assert bool(problems(Server(**server), [probe_of(scope(), *KEYS)], KEYS, LIVE, only_keys=True)) is wrong
+
+
 def test_a_virtual_host_without_its_include_gets_a_hint() -> None:
     named = scope(virtual_host="www.example.com")
     found = problems(Server(name=""), [probe_of(named, NEW)], KEYS, LIVE)
