@@ -144,12 +144,12 @@ def fleet_py(*words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def on(node: str, command: str, check: bool = True, stdin: str | None = None) -> str:
-    """Run a shell command on a node as root, over ssh; its output."""
+def on(node: str, command: str, check: bool = True, stdin: str | None = None, seconds: float = 300) -> str:
+    """Run a shell command on a node as root, over ssh, for so long at most; its output."""
     cache = ROOT / ".cache" / "fleet"
     ssh = ["ssh", "-i", str(cache / "id_ed25519"), "-p", "20022", "-o", "UserKnownHostsFile=%s" % (STATE / "known_hosts"),
            "-o", "LogLevel=ERROR", "ops@" + addresses()[node], "sudo", "sh", "-c", shlex.quote(command)]
-    done = subprocess.run(ssh, capture_output=True, text=True, timeout=300, check=False, input=stdin or "")
+    done = subprocess.run(ssh, capture_output=True, text=True, timeout=seconds, check=False, input=stdin or "")
     if check and done.returncode:
         raise AssertionError("%s: %s: status %d: %s" % (node, command, done.returncode, done.stdout + done.stderr))
     return (done.stdout + done.stderr).strip()
@@ -202,14 +202,15 @@ def wish(keys: list[str], scopes: list[dict]) -> dict:
     return {"passphrases": keys, "scopes": scopes, "probes": rows}
 
 
-def on_node(node: str, program: str, request: dict) -> dict:
+def on_node(node: str, program: str, request: dict, seconds: float = 300) -> dict:
     """Run a program of tests/node on a node with the collection's module_utils beside it; its one line of JSON."""
     archive = subprocess.run(["tar", "-C", str(ROOT), "--exclude=__pycache__", "-cz", "plugins/module_utils",
                               "-C", str(ROOT / "tests" / "node"), program], capture_output=True, check=True).stdout
     place = on(node, "mktemp -d /run/journey-XXXXXX")
     on(node, "base64 -d | tar -C %s -xz" % place, stdin=base64.b64encode(archive).decode())
     try:
-        return json.loads(on(node, "python3 %s/%s" % (place, program), stdin=json.dumps(request)).splitlines()[-1])
+        said = on(node, "python3 %s/%s" % (place, program), stdin=json.dumps(request), seconds=seconds)
+        return json.loads(said.splitlines()[-1])
     finally:
         on(node, "rm -r " + place)
 

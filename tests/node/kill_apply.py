@@ -4,8 +4,11 @@
 """Runs on a node: kills the node transaction with SIGKILL before its first step, its second, ... until one run ends by itself.
 
 After each kill httpd is reloaded, as logrotate might: no session of the old state is lost, none goes out in plain text.
-Then the transaction is run again and must end in the new state, with nothing left over.
-Standard input: {"old": wish, "new": wish, "reset": script}; standard output: one line of JSON.
+Then the transaction is run again and must end in the new state, with nothing left over. Where the keys are from a ring, every
+second time the next run already has the ring's next list, and at no moment, on the disk or live, is a key lost that was
+accepted before.
+Standard input: {"old": wish, "new": wish, "next": wish, "reset": script}, "old" and "next" may be null; standard output: one
+line of JSON.
 """
 
 from __future__ import annotations
@@ -13,19 +16,23 @@ from __future__ import annotations
 import glob
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from plugins.module_utils.apply import LOCK, Wish, apply
 from plugins.module_utils.layout import DEBIAN
 from plugins.module_utils.live import ScopeProbe, Way, ask, problems
 from plugins.module_utils.node import Node
+from plugins.module_utils.passphrases import parse_file
 from plugins.module_utils.scopes import parse_scopes
 
 STEPS = ("make_directory", "remove_directory", "write", "symlink", "hard_link", "rename", "remove", "remove_tree", "start",
          "stop", "service_reload", "service_restart")
+COPY = "/run/kill-apply-copy"
 
 
 class DyingNode(Node):
@@ -42,11 +49,46 @@ class DyingNode(Node):
         return found
 
 
+class WatchingNode(Node):
+    """A node that looks, after each step that matters, whether a key is lost that was accepted before."""
+
+    def __init__(self, probe, keys, accepted, troubles):
+        super().__init__("apache2")
+        self.probe, self.keys, self.accepted, self.troubles = probe, keys, accepted, troubles
+
+    def look(self, where, found):
+        lost = self.accepted - set(found)
+        if lost:
+            self.troubles.append("%s: refuses %d keys that it accepted" % (where, len(lost)))
+
+    def rename(self, source, path):
+        super().rename(source, path)
+        self.look_at_disk("rename to " + path)
+
+    def remove(self, path):
+        super().remove(path)
+        self.look_at_disk("removal of " + path)
+
+    def look_at_disk(self, where):
+        entry = self.entry(DEBIAN.key_file)
+        self.look(where, parse_file(entry.content.decode()) if entry else ())
+
+    def service_reload(self):
+        status = super().service_reload()
+        self.look("reload", accepted_by(self, self.probe, self.keys))
+        return status
+
+
+def accepted_by(node, probe, keys):
+    """The keys whose sessions the live server opens."""
+    return {key for key, seen in zip(keys, ask(node, probe, keys, Way())) if seen.accepted}
+
+
 def wish(row):
     """A wish from its JSON form."""
     scopes = parse_scopes(row["scopes"])
     probes = tuple(ScopeProbe(scope, one["marker"], tuple(one["cookies"])) for scope, one in zip(scopes, row["probes"]))
-    return Wish(DEBIAN, tuple(row["passphrases"]), probes)
+    return Wish(DEBIAN, tuple(row["passphrases"]), probes, ring=tuple(row["ring"]) if row.get("ring") else None)
 
 
 def run(node, wanted):
@@ -76,33 +118,57 @@ def leftovers():
     return found + trial.split()
 
 
+def restored(node, old):
+    """/etc/apache2 as it was at the beginning, and live."""
+    subprocess.run("find /etc/apache2 -mindepth 1 -delete && cp -a %s/. /etc/apache2/" % COPY, shell=True, check=True)
+    status, text = node.service_reload() if node.service_active() else node.service_restart()
+    assert status == 0, text
+    end = time.monotonic() + 10
+    while old and problems(node, old.probes, old.passphrases, Way()) and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def one_step(node, step, old, new, then):
+    """Kill a run before this step, look, run again, look; whether it died, and sentences about what is wrong."""
+    restored(node, old)
+    died = killed_at(step, new)
+    status, text = node.service_reload()
+    if status:
+        return died, ["the reload after the kill failed: %s" % text]
+    troubles = []
+    for probe in (old or new).probes:
+        for seen in ask(node, probe, (old or new).passphrases, Way()):
+            kept = seen.accepted and seen.sealed == "key" if old else seen.sealed in ("key", "none")
+            if not kept:
+                troubles.append("after the kill a session is lost or bare: %s" % seen.sealed)
+    if new.ring:
+        time.sleep(0.1)  # the workers of before have gone
+        accepted = accepted_by(node, new.probes[0], new.passphrases)
+        run(WatchingNode(new.probes[0], new.passphrases, accepted, troubles), then)
+    else:
+        run(node, then)
+    again = problems(node, then.probes, then.passphrases, Way())
+    if again or leftovers():
+        troubles.append("after the next run: %s %s" % (again, leftovers()))
+    return died, troubles
+
+
 def main():
-    """Kill, look, run again, look; for every step."""
+    """One step after the other, until a run is not killed any more."""
     request = json.load(sys.stdin)
-    new = wish(request["new"])
-    old = wish(request["old"]) if request["old"] else None
+    old, new, after = (wish(request[name]) if request.get(name) else None for name in ("old", "new", "next"))
     node = Node("apache2")
-    step, troubles = 0, []
-    while True:
+    subprocess.run(["bash", "-c", request["reset"]], check=True)
+    if old:
+        run(node, old)
+    shutil.rmtree(COPY, ignore_errors=True)
+    subprocess.run(["cp", "-a", "/etc/apache2", COPY], check=True)
+    step, died, troubles = 0, True, []
+    while died:
         step += 1
-        subprocess.run(["bash", "-c", request["reset"]], check=True)
-        if old:
-            run(node, old)
-        died = killed_at(step, new)
-        status, text = node.service_reload()
-        if status:
-            troubles.append("step %d: the reload after the kill failed: %s" % (step, text))
-        for probe in (old or new).probes:
-            for seen in ask(node, probe, (old or new).passphrases, Way()):
-                kept = seen.accepted and seen.sealed == "key" if old else seen.sealed in ("key", "none")
-                if not kept:
-                    troubles.append("step %d: after the kill a session is lost or bare: %s" % (step, seen.sealed))
-        run(node, new)
-        again = problems(node, new.probes, new.passphrases, Way())
-        if again or leftovers():
-            troubles.append("step %d: after the next run: %s %s" % (step, again, leftovers()))
-        if not died:
-            break
+        died, found = one_step(node, step, old, new, after if after and step % 2 else new)
+        troubles += ["step %d: %s" % (step, text) for text in found]
+    shutil.rmtree(COPY)
     print(json.dumps({"steps": step, "troubles": troubles}))
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import pytest
+from concurrent.futures import ThreadPoolExecutor
 
 from tests import journey
 
@@ -18,19 +18,36 @@ systemctl reload apache2
 WWW = {"name": "www", "path": "/", "virtual_host": "www.example.test", "virtual_host_file": SITE, "cookie_name": "www"}
 
 
-@pytest.mark.parametrize("before", ["nothing", "an older state"])
-@pytest.mark.parametrize("node", ["n1"])
-def test_killed_at_every_step_and_run_again(node, before):
+BEFORE = {"n1": "nothing", "n2": "an older state", "n3": "a ring"}
+
+
+def request_for(before):
+    """What is to be tried, as kill_apply.py takes it."""
     old, new = journey.new_key(), journey.new_key()
+    scopes = [{**journey.APP, "max_age": 1800}, WWW]
     request = {
         "reset": RESET,
         "old": None if before == "nothing" else journey.wish([old], [journey.APP]),
-        "new": journey.wish([old, new], [{**journey.APP, "max_age": 1800}, WWW]),
+        "new": journey.wish([old, new], scopes),
+        "next": None,
     }
+    if before == "a ring":
+        request["next"] = journey.wish([new, old], scopes)
+        for generation, name in enumerate(("old", "new", "next"), 1):
+            request[name]["ring"] = ["test", generation]
+    return request
+
+
+def test_killed_at_every_step_and_run_again():
+    """Each case on a node of its own, all at once: mostly they wait."""
+    requests = {node: request_for(before) for node, before in BEFORE.items()}
     try:
-        said = journey.on_node(node, "kill_apply.py", request)
+        with ThreadPoolExecutor(len(BEFORE)) as pool:
+            said = dict(zip(BEFORE, pool.map(lambda node: journey.on_node(node, "kill_apply.py", requests[node], 900), BEFORE)))
     finally:
-        journey.on(node, "bash -s", stdin=(journey.ROOT / "molecule" / "default" / "reset.sh").read_text())
-        assert journey.playbook("deploy", "--limit", node).status == 0
-    assert said["troubles"] == []
-    assert said["steps"] > 30, "all steps were counted"
+        for node in BEFORE:
+            journey.on(node, "bash -s", stdin=(journey.ROOT / "molecule" / "default" / "reset.sh").read_text())
+        assert journey.playbook("deploy").status == 0
+    for node, found in said.items():
+        assert found["troubles"] == [], BEFORE[node]
+        assert found["steps"] > 30, "%s: all steps were counted" % BEFORE[node]
