@@ -40,6 +40,10 @@ yamllint: deps-python
 ansible-lint: deps-python
 	ansible-lint -q
 
+.PHONY: sanity
+sanity: deps-python  ## ansible-test sanity on the built collection, with every Python here from 3.9 on (ARGS='--test import')
+	tools/sanity $(CACHE)/sanity $(ARGS)
+
 .PHONY: unit
 unit: deps-python deps-openbao  ## unit and property tests
 	pytest tests/unit $(ARGS)
