@@ -222,7 +222,7 @@ SIDE = {"begin", "end", "trouble", "set_clocks", "change_max_age", "join", "decl
 """Rules that are not part of every story."""
 
 
-def search(kind, worlds, rules=SIDE, number=0, **options):
+def search(kind, worlds, rules=SIDE, number=1, **options):
     """Look for a violation in so many worlds; raises the first that is found.
 
     :param rules: those of SIDE to be used.
