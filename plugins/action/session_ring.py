@@ -136,7 +136,8 @@ class ActionModule(ActionBase):
             if self._task.diff and changed:
                 result["diff"] = {"before": lines(old), "after": lines(new)}
             if not options["quiet"]:
-                self._display.display(ring_text.render(result["ring"], result["did"]))
+                # In a rotation the whole ring is shown at its end.
+                self._display.display(ring_text.render(result["ring"], result["did"], options["verb"] != "advance"))
         if refusal is None:
             return dict(result, msg=result["ring"]["next"])
         not_before = None if refusal.not_before is None else ring_text.moment(refusal.not_before)

@@ -19,14 +19,18 @@ description:
   - A run that was killed at any point is undone by the next one.
   - A list of passphrases that is from a ring is remembered with the ring's id and generation. A node does not go back from
     one that went live, also where the rest of a run is undone, for a check may have seen it; and it refuses an older one.
+extends_documentation_fragment:
+  - httpd_fleet.mod_session.attributes
+  - httpd_fleet.mod_session.attributes.group
+  - httpd_fleet.mod_session.ring_store
 options:
   passphrases:
     description:
       - The passphrases in httpd's order; the first one encrypts, all of them decrypt.
       - Each has 32 to 256 characters of C(A-Z a-z 0-9 _ -). At most 6.
+      - Or give O(ring_store), which answers O(ring) too.
     type: list
     elements: str
-    required: true
   allow_weak:
     description:
       - Accept a passphrase that is shorter or has other characters, for a fleet that already uses it. Warned of on every run.
@@ -45,7 +49,7 @@ options:
     default: false
   ring:
     description:
-      - The ring that the passphrases are from; not set for a plain list.
+      - The ring that O(passphrases) are from; not set for a plain list. O(ring_store) fills it in.
       - A node that has a later generation of the ring refuses the list, and so does one that has other passphrases of the same
         generation; one that has another ring, or a plain list, refuses where sessions would be lost. Nothing is changed then.
     type: dict
@@ -71,15 +75,11 @@ options:
     default: []
 attributes:
   check_mode:
-    description: The trial is run and the prediction is exact; nothing is changed.
     support: full
+    details: The trial is run and the prediction is exact; nothing is changed.
   diff_mode:
-    description: Directives are shown as they are, passphrases as fingerprints that say nothing about them.
     support: full
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
+    details: Directives are shown as they are, passphrases as fingerprints that say nothing about them.
 requirements:
   - Python 3.9 or later on the node, nothing else
   - C(cryptography) on the controller
@@ -143,7 +143,8 @@ def main():
     """Read the arguments, apply, report."""
     module = AnsibleModule(
         argument_spec={
-            "passphrases": {"type": "list", "elements": "str", "required": True, "no_log": True},
+            "passphrases": {"type": "list", "elements": "str", "no_log": True},
+            "ring_store": {"type": "dict"},  # read on the controller
             "allow_weak": {"type": "bool", "default": False},
             "scopes": {"type": "list", "elements": "dict", "required": True},
             "only_keys": {"type": "bool", "default": False, "no_log": False},

@@ -20,6 +20,9 @@ description:
   - Where only SSH reaches the nodes, three tasks do the same through Ansible's connection, see O(step).
   - The task fails when any node fails or cannot be judged. It changes nothing, and runs in check mode too.
 extends_documentation_fragment:
+  - httpd_fleet.mod_session.attributes
+  - httpd_fleet.mod_session.attributes.reads
+  - httpd_fleet.mod_session.attributes.group
   - httpd_fleet.mod_session.ring_store
 options:
   passphrases:
@@ -151,17 +154,6 @@ options:
     type: list
     elements: dict
     default: []
-attributes:
-  check_mode:
-    description: It changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
 requirements:
   - cryptography (on the controller)
   - Python 3.9 or later on the nodes for the steps V(ask) and V(carry), nothing else

@@ -15,6 +15,9 @@ description:
     why it cannot be opened.
   - Runs on the controller, whatever the host. It asks no server and changes nothing.
 extends_documentation_fragment:
+  - httpd_fleet.mod_session.attributes
+  - httpd_fleet.mod_session.attributes.reads
+  - httpd_fleet.mod_session.attributes.group
   - httpd_fleet.mod_session.ring_store
 options:
   cookie:
@@ -41,17 +44,6 @@ options:
     description: C(SessionMaxAge) of the scope in seconds, from which the age of the cookie is told. V(0) if not known.
     type: int
     default: 0
-attributes:
-  check_mode:
-    description: It changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
 requirements:
   - cryptography (on the controller)
 author:

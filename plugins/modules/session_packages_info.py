@@ -13,17 +13,9 @@ version_added: 1.0.0
 description:
   - Reads only. Looks for httpd, its session modules, and the OpenSSL driver of apr-util by its file. A package of the driver
     is named only where the file is missing and the release has such a package.
-attributes:
-  check_mode:
-    description: It changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
+extends_documentation_fragment:
+  - httpd_fleet.mod_session.attributes
+  - httpd_fleet.mod_session.attributes.reads
 author:
   - httpd_fleet maintainers (@httpd-fleet)
 """

@@ -17,6 +17,9 @@ description:
     listening.
   - From the controller it then connects to those ports, unless O(reachable=false).
 extends_documentation_fragment:
+  - httpd_fleet.mod_session.attributes
+  - httpd_fleet.mod_session.attributes.reads
+  - httpd_fleet.mod_session.attributes.group
   - httpd_fleet.mod_session.ring_store
 options:
   passphrases:
@@ -44,17 +47,6 @@ options:
     description: Port to connect to instead of each scope's own, where the controller reaches it by another one. V(0) for none.
     type: int
     default: 0
-attributes:
-  check_mode:
-    description: It changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
 author:
   - httpd_fleet maintainers (@httpd-fleet)
 """

@@ -19,6 +19,8 @@ description:
   - Every verb can be repeated. What the check saw is kept even where the verb is refused.
   - The playbooks C(httpd_fleet.mod_session.rotate), C(revoke) and C(ring) do all of this in the right order.
 extends_documentation_fragment:
+  - httpd_fleet.mod_session.attributes
+  - httpd_fleet.mod_session.attributes.group
   - httpd_fleet.mod_session.ring_store
 options:
   ring_store:
@@ -102,15 +104,11 @@ options:
     default: false
 attributes:
   check_mode:
-    description: The verb is done and shown, and not saved.
     support: full
+    details: The verb is done and shown, and not saved.
   diff_mode:
-    description: Keys are shown by their ids, which say nothing about them.
     support: full
-  platform:
-    description: Where it runs.
-    support: full
-    platforms: posix
+    details: Keys are shown by their ids, which say nothing about them.
 requirements:
   - hvac (on the controller, for O(ring_store.kv))
 author:

@@ -20,17 +20,21 @@ def event(one: Event) -> str:
     return f"{one.verb} {keys}".rstrip() + (f": {one.summary}" if one.summary else "")
 
 
-def render(ring: Mapping[str, Any], did: Sequence[str]) -> str:
-    """The ring as ``ring_status.public`` gives it, in lines."""
+def render(ring: Mapping[str, Any], did: Sequence[str], whole: bool) -> str:
+    """What was done and what comes next, in lines; ``whole``: after the ring as ``ring_status.public`` gives it."""
+    lines = _table(ring) if whole else []
+    return "\n".join(["", *lines, *(f"Done: {line}" for line in did), ring["next"]])
+
+
+def _table(ring: Mapping[str, Any]) -> list[str]:
     rows = [("Key", "State", "Created", "Encrypts since", "Encrypts nowhere since", "Retire not before")]
     for key in ring["keys"]:
         state = key["state"] + (", weak" if key["weak"] else "")
         times = (key["created"], key["promoted"], key["confirmed"], key["retire_not_before"])
         rows.append((key["id"], state, *(time or "-" for time in times)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["", f"Ring {ring['id']}, generation {ring['generation']}, {len(ring['nodes'])} nodes known"]
+    lines = [f"Ring {ring['id']}, generation {ring['generation']}, {len(ring['nodes'])} nodes known"]
     lines += ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
     for item in ring["absent"]:
         lines.append(f"  absent: {item['node']} since {item['since']} by {item['by']} {item['reason']}".rstrip())
-    lines += [f"Done: {line}" for line in did]
-    return "\n".join([*lines, ring["next"]])
+    return lines
