@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: session_apply
 short_description: Put session configuration and passphrases live on a node, or leave it as it was
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - One transaction. Where nothing differs, on the disk and in what the running server answers, nothing is done.
   - Else a throw-away httpd proves the new files first (crypto driver, cipher, every passphrase, the cookie's attributes);

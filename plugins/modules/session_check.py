@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: session_check
 short_description: Prove from outside what the running servers of a fleet do with sessions
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - Sends real cookies to every node and judges the answers. Which keys each node accepts and encrypts with, whether a
     session made on one node lives on another, how far the clocks are apart and with what certainty, and whether the

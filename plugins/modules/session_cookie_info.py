@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: session_cookie_info
 short_description: Explain one session cookie
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - Says which passphrase sealed a cookie of httpd's session modules, until when it lives and what the session holds, or
     why it cannot be opened.

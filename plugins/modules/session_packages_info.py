@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: session_packages_info
 short_description: Say which packages for sessions a node lacks
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - Reads only. Looks for httpd, its session modules, and the OpenSSL driver of apr-util by its file. A package of the driver
     is named only where the file is missing and the release has such a package.

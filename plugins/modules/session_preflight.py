@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: session_preflight
 short_description: Say whether a node is fit for sessions, before anything is changed
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - Reads only. Each refusal is a sentence with what was found and what is needed.
   - Checks the distribution, root, the Linux kernel, entropy, systemd, and where httpd is installed its version, the security

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: session_ring
 short_description: Change the ring of a fleet's keys, where a check of all nodes allows it
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - Loads the ring from its store, does one verb, and saves it, unless somebody else saved it meanwhile. Runs on the controller,
     whatever the host; use C(run_once). No node is touched. A deploy brings the ring to the nodes, and a check proves it.
