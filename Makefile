@@ -53,7 +53,7 @@ protocol: deps-python  ## the rotation protocol in 100,000 random steps, and wit
 	pytest tests/protocol $(ARGS)
 
 .PHONY: molecule
-molecule: deps  ## the scenarios on real httpd in containers (SCENARIO=name for one)
+molecule: deps deps-openbao  ## the scenarios on real httpd in containers (SCENARIO=name for one)
 	molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
 
 .PHONY: browser
@@ -72,11 +72,12 @@ demo-up: deps
 	@python demo/make_secrets.py
 	@. demo/env && ansible-playbook -i demo/inventory demo/site.yml
 demo-deploy: demo-up
+	@. demo/env && ansible-playbook -i demo/inventory httpd_fleet.mod_session.ring -e verb=init
 	@. demo/env && ansible-playbook -i demo/inventory httpd_fleet.mod_session.deploy
 demo-down:  ## remove the demo: containers, network, keys, certificates
 	@tools/deps python
 	@python demo/fleet.py down demo/fleet.json
-	@rm -rf $(CACHE)/demo demo/inventory/group_vars/session_fleet/vault.yml
+	@rm -rf $(CACHE)/demo
 	@$(if $(filter clean,$(MAKECMDGOALS)),,echo 'Kept for a quick next start: the images and .cache/venv; `make clean` removes them.')
 
 .PHONY: proof

@@ -2,11 +2,10 @@
 # Copyright: (c) 2026, the httpd_fleet.mod_session authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes the demo's secrets, once: the fleet's passphrase in an Ansible Vault file, and a certificate authority.
+"""Makes the demo's secrets, once: the password of Ansible Vault, and a certificate authority.
 
-.cache/demo/vault-password                            opens the vault file
-demo/inventory/group_vars/session_fleet/vault.yml     the passphrase: 256 random bits
-.cache/demo/ca.pem, shop.pem                          the authority, and the load balancer's certificate with its key
+.cache/demo/vault-password      opens the ring of keys, session_ring.vault beside it, which the playbook ring makes
+.cache/demo/ca.pem, shop.pem    the authority, and the load balancer's certificate with its key
 """
 
 from __future__ import annotations
@@ -15,8 +14,6 @@ import datetime
 import ipaddress
 import os
 import secrets
-import subprocess
-import sys
 from pathlib import Path
 
 from cryptography import x509
@@ -26,7 +23,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "demo"
-VAULT = ROOT / "demo" / "inventory" / "group_vars" / "session_fleet" / "vault.yml"
 VAULT_PASSWORD = CACHE / "vault-password"
 AUTHORITY, SITE = CACHE / "ca.pem", CACHE / "shop.pem"
 NAME, ADDRESS = "shop.example.test", "127.0.31.10"
@@ -39,20 +35,6 @@ def write_private(path: Path, content: bytes) -> None:
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
         output.write(content)
     draft.replace(path)
-
-
-def make_vault() -> None:
-    """A new passphrase, encrypted under a new vault password."""
-    write_private(VAULT_PASSWORD, secrets.token_urlsafe(32).encode() + b"\n")
-    plain = f"---\nvault_session_keys_passphrases:\n  - \"{secrets.token_urlsafe(32)}\"\n"
-    # From pipe to pipe: the passphrase is never on disk in plain text.
-    encrypted = subprocess.run(
-        ["ansible-vault", "encrypt", "--vault-password-file", str(VAULT_PASSWORD), "--output", "-"],
-        input=plain.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
-    )  # fmt: skip
-    if encrypted.returncode != 0:
-        sys.exit(f"ansible-vault could not encrypt the demo's passphrase: {encrypted.stderr.decode().strip()}")
-    write_private(VAULT, encrypted.stdout)
 
 
 def make_certificates(authority_file: Path, site_file: Path, name: str, address: str) -> None:
@@ -88,8 +70,8 @@ def make_certificates(authority_file: Path, site_file: Path, name: str, address:
 def main() -> None:
     """Make what is missing."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    if not (VAULT.exists() and VAULT_PASSWORD.exists()):
-        make_vault()
+    if not VAULT_PASSWORD.exists():
+        write_private(VAULT_PASSWORD, secrets.token_urlsafe(32).encode() + b"\n")
     if not (AUTHORITY.exists() and SITE.exists()):
         make_certificates(AUTHORITY, SITE, NAME, ADDRESS)
 

@@ -119,7 +119,7 @@ One session, {visitor.count} visits, {len(nodes)} nodes, one of them away for a 
   Try next        . demo/env
                   ansible-playbook -i demo/inventory httpd_fleet.mod_session.check
                   ansible-playbook -i demo/inventory httpd_fleet.mod_session.deploy --check --diff
-                  ansible -i demo/inventory session_fleet -b -m command -a 'apache2ctl -S'
+                  ansible-playbook -i demo/inventory httpd_fleet.mod_session.rotate -e session_rotate_now=true
                   demo/fleet.py stop demo/fleet.json node2      # and start, and status
   Remove it       make demo-down
 """)
