@@ -16,7 +16,7 @@ ARGS ?=
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-.PHONY: deps deps-python deps-containers deps-httpd deps-openbao deps-browser
+.PHONY: deps deps-python deps-containers deps-httpd deps-openbao deps-docs deps-browser
 deps: deps-containers deps-python  ## install what is missing (podman and others by apt; Python tools in .cache/venv)
 deps-python:
 	@tools/deps python
@@ -26,6 +26,8 @@ deps-httpd:
 	@tools/deps httpd
 deps-openbao:
 	@tools/deps openbao
+deps-docs:
+	@tools/deps docs
 deps-browser:
 	@tools/deps browser
 
@@ -43,6 +45,15 @@ ansible-lint: deps-python
 .PHONY: sanity
 sanity: deps-python  ## ansible-test sanity on the built collection, with every Python here from 3.9 on (ARGS='--test import')
 	tools/sanity $(CACHE)/sanity $(ARGS)
+
+.PHONY: docs-lint docs-pages changelog licences
+docs-lint: docs-pages changelog licences  ## documentation pages, changelog fragments, licences; each also by its own name
+docs-pages: deps-docs
+	$(CACHE)/docs/bin/antsibull-docs lint-collection-docs --plugin-docs .
+changelog: deps-docs
+	$(CACHE)/docs/bin/antsibull-changelog lint
+licences: deps-docs
+	$(CACHE)/docs/bin/reuse lint --quiet || $(CACHE)/docs/bin/reuse lint
 
 .PHONY: unit
 unit: deps-python deps-openbao  ## unit and property tests
