@@ -7,6 +7,8 @@ CACHE := $(CURDIR)/.cache
 export PATH := $(CACHE)/venv/bin:$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CACHE)/dev
 export PYTHONDONTWRITEBYTECODE := 1
+# Molecule's own default is one folder for all checkouts of the same name.
+export MOLECULE_EPHEMERAL_DIRECTORY := $(CACHE)/molecule
 # Which Molecule scenarios: all, or for example `make molecule SCENARIO=default`.
 SCENARIO ?=
 # More words for pytest: `make unit ARGS='-k cookie'`.
@@ -65,6 +67,7 @@ protocol: deps-python  ## the rotation protocol in 100,000 random steps, and wit
 
 .PHONY: molecule
 molecule: deps deps-openbao  ## the scenarios on real httpd in containers (SCENARIO=name for one)
+	@rm -rf $(MOLECULE_EPHEMERAL_DIRECTORY)  # an earlier run that was cut off may remember containers that are gone
 	molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
 
 .PHONY: browser
