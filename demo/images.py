@@ -27,7 +27,12 @@ _BASE = (
     "systemd,systemd-sysv,dbus,python3,python3-apt,openssh-server,sudo,iproute2,procps,ca-certificates,libfaketime,strace"
 )
 # What each kind of container has beyond the base.
-KINDS = {"node": "apache2,ssl-cert", "bare": "ssl-cert", "lb": "haproxy,socat"}
+KINDS = {
+    "node": "apache2,ssl-cert",
+    "bare": "ssl-cert",
+    "lb": "haproxy,socat",
+    "redhat": "apache2-bin,media-types,libaprutil1-dbd-sqlite3",
+}
 # The bare kind is a node before the first deploy: apache2 is not there, but need not be downloaded each time.
 _KEEP_PACKAGES = ("bare",)
 _CUSTOMIZE = """
@@ -50,6 +55,8 @@ if [ "$KEEP_PACKAGES" = 1 ]; then
 fi
 : >/etc/machine-id
 """
+# What is done to a kind after that.
+_MORE = {"redhat": Path(__file__).resolve().parent / "redhat_layout.sh"}
 
 
 def image_name(suite: str, kind: str) -> str:
@@ -59,8 +66,13 @@ def image_name(suite: str, kind: str) -> str:
     ready = os.environ.get(f"FLEET_IMAGE_{suite.upper()}", "")
     if ready and kind == "node":
         return ready
-    recipe = "|".join((suite, _BASE, KINDS[kind], str(kind in _KEEP_PACKAGES), _CUSTOMIZE))
+    recipe = "|".join((suite, _BASE, KINDS[kind], str(kind in _KEEP_PACKAGES), _customize(kind)))
     return f"localhost/session-fleet-{kind}-{suite}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+
+
+def _customize(kind: str) -> str:
+    """The shell script that makes a kind of container of a Debian system."""
+    return _CUSTOMIZE + (_MORE[kind].read_text(encoding="utf-8") if kind in _MORE else "")
 
 
 def present(image: str) -> bool:
@@ -111,7 +123,7 @@ def _bootstrap(suite: str, kind: str, archive: str) -> None:
     with open(archive, "wb") as output:
         try:
             done = subprocess.run(
-                as_root(["env", f"FLEET_CUSTOMIZE={_CUSTOMIZE}", *command]),
+                as_root(["env", f"FLEET_CUSTOMIZE={_customize(kind)}", *command]),
                 input=_sources(suite).encode(), stdout=output, stderr=subprocess.PIPE, check=False, timeout=1800,
             )  # fmt: skip
         except FileNotFoundError as error:
