@@ -106,7 +106,7 @@ def wanted(node: ApplyNode, wish: Wish, version: Tuple[int, ...]) -> Tuple[List[
     keys = Target(layout.key_file, render_file(wish.passphrases, wish.ring).encode("utf-8"), mode=0o600, secret=True)
     if wish.only_keys:
         return directories, [keys]
-    targets = _module_links(node, layout, config.modules_for(wish.scopes)) + [keys]
+    targets = _modules(node, layout, config.modules_for(wish.scopes)) + [keys]
     hosts = {scope.virtual_host for scope in wish.scopes if scope.virtual_host}
     if hosts:
         directories.append(Directory(layout.include_dir, 0o755))
@@ -122,10 +122,13 @@ def wanted(node: ApplyNode, wish: Wish, version: Tuple[int, ...]) -> Tuple[List[
     return directories, targets + _virtual_host_files(node, layout, wish.scopes)
 
 
-def _module_links(node: ApplyNode, layout: Layout, names: Sequence[str]) -> List[Target]:
-    """Links that load the modules, where the system loads modules by links; a module that is loaded stays as it is."""
+def _modules(node: ApplyNode, layout: Layout, names: Sequence[str]) -> List[Target]:
+    """What loads the modules, links or one file; a module that something else loads stays as it is."""
+    if layout.modules_file:
+        text = config.HEADER + "".join("%s\n" % section for section in trial.load_modules(node, layout, names))
+        return [Target(layout.modules_file, text.encode("utf-8"))]
     targets = []
-    for name in names if layout.modules_enabled else ():
+    for name in names:
         for ending in ("load", "conf"):
             available = "%s/%s.%s" % (layout.modules_available, name, ending)
             enabled = "%s/%s.%s" % (layout.modules_enabled, name, ending)
@@ -276,8 +279,8 @@ def _go_live(node: ApplyNode, work: Transaction, wish: Wish, directories: Sequen
     old_keys = parse_file(_text(node.entry(wish.layout.key_file)))
     known = [*wish.passphrases, *(key for key in old_keys if key not in wish.passphrases)]
     before = snapshot(node, wish.probes, known)
-    new_modules = any(target.path.startswith(wish.layout.modules_enabled + "/") for target in missing
-                      if wish.layout.modules_enabled)
+    new_modules = any(posixpath.dirname(target.path) == wish.layout.modules_enabled or target.path == wish.layout.modules_file
+                      for target in missing)
     try:
         work.stage(directories, missing)
     except OSError as error:
@@ -392,7 +395,7 @@ def _recover(node: ApplyNode, work: Transaction, layout: Layout) -> str:
 
 
 def _configtest(node: ApplyNode, layout: Layout, state: str, sentence: str) -> None:
-    status, text = node.run([layout.control, "configtest"])
+    status, text = node.run([layout.control, "-t"])
     if status:
         lines = [line for line in text.splitlines() if "AH00558" not in line]
         raise ApplyError("%s: %s" % (sentence, " ".join(lines)), state)

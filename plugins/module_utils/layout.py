@@ -14,7 +14,8 @@ class Layout:
     """Paths and names of one family of systems. All paths are absolute.
 
     ``conf_enabled`` and ``modules_enabled`` are directories of symbolic links (Debian's way); empty where a file in
-    ``conf_dir`` is live by being there and modules are loaded by the package's own file.
+    ``conf_dir`` is live by being there, and the file ``modules_file`` loads what the packages' own files do not.
+    ``control`` takes httpd's own arguments, ``-t -c ...`` among them; it reads the configuration as the service does.
     """
 
     family: str
@@ -28,6 +29,7 @@ class Layout:
     conf_enabled: str
     modules_available: str
     modules_enabled: str
+    modules_file: str
     packages: Tuple[str, ...]
     driver_packages: Tuple[str, ...]
 
@@ -68,6 +70,7 @@ DEBIAN = Layout(
     conf_enabled="/etc/apache2/conf-enabled",
     modules_available="/etc/apache2/mods-available",
     modules_enabled="/etc/apache2/mods-enabled",
+    modules_file="",
     packages=("apache2",),
     driver_packages=("libaprutil1-crypto",),
 )
@@ -76,7 +79,8 @@ REDHAT = Layout(
     family="redhat",
     server_root="/etc/httpd",
     binary="/usr/sbin/httpd",
-    control="/usr/sbin/apachectl",
+    # Red Hat's apachectl refuses arguments; httpd needs no environment there.
+    control="/usr/sbin/httpd",
     service="httpd",
     user="apache",
     modules_dirs=("/usr/lib64/httpd/modules", "/usr/lib/httpd/modules"),
@@ -84,6 +88,7 @@ REDHAT = Layout(
     conf_enabled="",
     modules_available="",
     modules_enabled="",
+    modules_file="/etc/httpd/conf.modules.d/99-mod-session-fleet.conf",
     packages=("httpd", "mod_session"),
     driver_packages=("apr-util-openssl",),
 )

@@ -112,7 +112,7 @@ def run_trial(node: TrialNode, layout: Layout, version: Tuple[int, ...], probes:
 
 def _whole_configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], scopes: Sequence[Scope]) -> str:
     """What httpd's configtest has against the live configuration with the new sections; empty when nothing."""
-    loads = _load_modules(node, layout, modules_for(scopes))
+    loads = load_modules(node, layout, modules_for(scopes))
     text = "\n".join([*loads, _sections(scopes, version, 1)])
     node.write(DIRECTORY + "/sections.conf", text.encode("utf-8"), 0o600, (0, 0))
     status, said = node.run([layout.control, "-t", "-c", "Include %s/sections.conf" % DIRECTORY])
@@ -162,7 +162,8 @@ def _module_file(node: TrialNode, layout: Layout, name: str) -> str:
     return ""
 
 
-def _load_modules(node: TrialNode, layout: Layout, names: Sequence[str]) -> List[str]:
+def load_modules(node: TrialNode, layout: Layout, names: Sequence[str]) -> List[str]:
+    """Sections that load these modules where nothing else does; a module that has no file is left out."""
     found = ((name, _module_file(node, layout, name)) for name in names)
     return ['<IfModule !mod_%s.c>\n    LoadModule %s_module "%s"\n</IfModule>' % (name, name, path)
             for name, path in found if path]
@@ -178,7 +179,7 @@ def _configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], sc
         'ErrorLog "%s/error.log"' % DIRECTORY,
         "LogLevel info",
         "Listen 127.0.0.1:%d" % port,
-        *_load_modules(node, layout, [*workers[:1], "unixd", "authz_core", *modules_for(scopes)]),
+        *load_modules(node, layout, [*workers[:1], "unixd", "authz_core", *modules_for(scopes)]),
         "User %s" % layout.user,
         "Group %s" % layout.user,
         "StartServers 1",

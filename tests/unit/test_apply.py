@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from plugins.module_utils import apply
-from plugins.module_utils.layout import DEBIAN
+from plugins.module_utils.layout import DEBIAN, REDHAT
 
 
 class FakeNode:
@@ -67,3 +67,28 @@ def test_a_failure_before_it_puts_the_old_state_back_with_a_fake_node():
 ])
 def test_a_diff_shows_no_secret_of_the_operators_own_files(text, shown):
     assert apply._redacted(text) == shown
+
+
+class Files:
+    """Says of a path whether it is there."""
+
+    def __init__(self, *there):
+        self.there = there
+
+    def is_file(self, path):
+        return path in self.there
+
+
+def test_modules_are_loaded_by_links_where_the_system_does_so_with_a_fake_node():
+    node = Files("/etc/apache2/mods-available/session.load", "/etc/apache2/mods-available/headers.load",
+                 "/etc/apache2/mods-enabled/headers.load")
+    assert [(target.path, target.link) for target in apply._modules(node, DEBIAN, ["session", "headers"])] == [
+        ("/etc/apache2/mods-enabled/session.load", "../mods-available/session.load")]
+
+
+def test_modules_are_loaded_by_one_file_where_there_are_no_links_with_a_fake_node():
+    node = Files("/usr/lib64/httpd/modules/mod_session.so")
+    (target,) = apply._modules(node, REDHAT, ["session", "headers"])
+    assert target.path == "/etc/httpd/conf.modules.d/99-mod-session-fleet.conf"
+    assert target.content.decode().splitlines()[1:] == [
+        "<IfModule !mod_session.c>", '    LoadModule session_module "/usr/lib64/httpd/modules/mod_session.so"', "</IfModule>"]

@@ -90,7 +90,7 @@ def test_a_layout_is_complete(layout: Layout) -> None:
         for text in value if isinstance(value, tuple) else [value]:
             assert text == text.rstrip("/") and (not text.count("/") or text.startswith("/")), field.name
     # Links need both of their ends; files of our own must not be read as part of a directory that httpd includes.
-    assert bool(layout.modules_available) == bool(layout.modules_enabled)
+    assert bool(layout.modules_available) == bool(layout.modules_enabled) != bool(layout.modules_file)
     assert layout.packages and layout.driver_packages and layout.modules_dirs
     assert len({layout.key_dir, layout.include_dir, layout.conf_dir}) == 3
 
