@@ -17,6 +17,8 @@ description:
     until it shows the new state.
   - On any failure the old files are put back and loaded, the old state is proven to serve, and the task fails with the reason.
   - A run that was killed at any point is undone by the next one.
+  - Where SELinux is on, httpd gets leave to reach databases if a scope keeps its sessions in one (the boolean
+    C(httpd_can_network_connect_db)), and files of ours that were copied or moved here get their context.
   - A list of passphrases that is from a ring is remembered with the ring's id and generation. A node does not go back from
     one that went live, also where the rest of a run is undone, for a check may have seen it; and it refuses an older one.
 extends_documentation_fragment:
@@ -101,7 +103,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: Paths that were changed, and V(reload) or V(restart), in order.
+  description: Paths that were changed, what was done to SELinux, and V(reload) or V(restart), in order.
   returned: success
   type: list
   elements: str
@@ -137,6 +139,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrase
     validate,
 )
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.selinux import SelinuxError, adjust
 
 
 def main():
@@ -173,11 +176,18 @@ def main():
         module.fail_json(msg="this distribution is not supported; run session_preflight for details", state="untouched")
     wish = Wish(layout, passphrases, probes, module.params["only_keys"], ring, module.params["allow_loss"])
     node = Node(layout.service)
+    database = any(getattr(scope, "store", "") == "dbd" for scope in scopes)
+    adjusted = []
     try:
         with node.lock(LOCK, LOCK_SECONDS):
+            # A key must not wait for anything else.
+            adjusted = [] if wish.only_keys else adjust(node, layout, database, module.check_mode)
             result = apply(node, wish, module.check_mode)
     except ApplyError as error:
-        module.fail_json(msg=str(error), state=error.state)
+        kept = [] if module.check_mode else ["done before, and kept: %s" % text for text in adjusted]
+        module.fail_json(msg="; ".join([str(error), *kept]), state=error.state)
+    except SelinuxError as error:
+        module.fail_json(msg="%s. Nothing else was changed" % error, state="untouched")
     except LockTimeout:
         module.fail_json(msg="another run has been at work on this node for %d s; nothing was changed. Wait for it, or "
                              "look for a process that holds %s" % (LOCK_SECONDS, LOCK), state="untouched")
@@ -185,7 +195,8 @@ def main():
         module.fail_json(msg="%s; run again to find and undo what was begun" % error, state="untouched")
     for text in result.warnings:
         module.warn(text)
-    module.exit_json(changed=bool(result.changes), changes=result.changes, undone=result.undone, diff=result.diff)
+    changes = adjusted + result.changes
+    module.exit_json(changed=bool(changes), changes=changes, undone=result.undone, diff=result.diff)
 
 
 if __name__ == "__main__":
