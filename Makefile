@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CACHE := $(CURDIR)/.cache
 export PATH := $(CACHE)/venv/bin:$(PATH)
-export ANSIBLE_COLLECTIONS_PATH := $(CACHE)/dev
+export ANSIBLE_COLLECTIONS_PATH := $(CACHE)/dev:$(CACHE)/vendor
 export PYTHONDONTWRITEBYTECODE := 1
 # Molecule's own default is one folder for all checkouts of the same name.
 export MOLECULE_EPHEMERAL_DIRECTORY := $(CACHE)/molecule
@@ -18,7 +18,7 @@ ARGS ?=
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-.PHONY: deps deps-python deps-containers deps-httpd deps-openbao deps-docs deps-browser
+.PHONY: deps deps-python deps-containers deps-httpd deps-openbao deps-databases deps-docs deps-browser
 deps: deps-containers deps-python  ## install what is missing (podman and others by apt; Python tools in .cache/venv)
 deps-python:
 	@tools/deps python
@@ -28,6 +28,8 @@ deps-httpd:
 	@tools/deps httpd
 deps-openbao:
 	@tools/deps openbao
+deps-databases:
+	@tools/deps databases
 deps-docs:
 	@tools/deps docs
 deps-browser:
@@ -41,7 +43,7 @@ mypy: deps-python
 	mypy --no-error-summary
 yamllint: deps-python
 	yamllint -s .
-ansible-lint: deps-python
+ansible-lint: deps-python deps-databases
 	ansible-lint -q
 
 .PHONY: sanity
@@ -66,7 +68,7 @@ protocol: deps-python  ## the rotation protocol in 100,000 random steps, and wit
 	pytest tests/protocol $(ARGS)
 
 .PHONY: molecule
-molecule: deps deps-openbao  ## the scenarios on real httpd in containers (SCENARIO=name for one)
+molecule: deps deps-openbao deps-databases  ## the scenarios on real httpd in containers (SCENARIO=name for one)
 	@rm -rf $(MOLECULE_EPHEMERAL_DIRECTORY)  # an earlier run that was cut off may remember containers that are gone
 	molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
 

@@ -31,6 +31,7 @@ KINDS = {
     "node": "apache2,ssl-cert",
     "bare": "ssl-cert",
     "lb": "haproxy,socat",
+    "db": "postgresql,mariadb-server,openssl",
     "redhat": "apache2-bin,media-types,libaprutil1-dbd-sqlite3",
 }
 # The bare kind is a node before the first deploy: apache2 is not there, but need not be downloaded each time.
@@ -49,6 +50,10 @@ if [ -e /usr/sbin/haproxy ]; then
     # Its bind mount needs a capability that a container has not.
     mkdir -p /etc/systemd/system/haproxy.service.d
     printf '[Service]\\nBindReadOnlyPaths=\\n' >/etc/systemd/system/haproxy.service.d/container.conf
+fi
+if [ -e /usr/sbin/mariadbd ]; then
+    # Who needs a database starts it.
+    systemctl -q disable postgresql.service mariadb.service
 fi
 if [ "$KEEP_PACKAGES" = 1 ]; then
     apt-get install -qq --download-only --no-install-recommends -y apache2 >/dev/null

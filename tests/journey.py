@@ -67,7 +67,7 @@ def environment() -> dict[str, str]:
     """The environment of an operator's shell."""
     return {
         **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "dev"),
+        "ANSIBLE_COLLECTIONS_PATH": "%s:%s" % (ROOT / ".cache" / "dev", ROOT / ".cache" / "vendor"),
         "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_FORCE_COLOR": "0",
