@@ -12,6 +12,7 @@ import itertools
 import re
 from typing import List, Sequence, Tuple
 
+from .probe import STORE_QUERY
 from .scopes import Scope
 
 HEADER = "# Managed by the Ansible collection httpd_fleet.mod_session; changes by hand are overwritten.\n"
@@ -23,8 +24,14 @@ _LINE = re.compile(r"(?:[^\n]*\\\r?\n)*[^\n]*(?:\n|\Z)")
 
 
 def modules_for(scopes: Sequence[Scope]) -> Tuple[str, ...]:
-    """Names of the httpd modules that these scopes need, in the order they are loaded."""
+    """Names of the httpd modules that these scopes need, in the order they are loaded.
+
+    ``session_dbd`` comes after ``session_cookie``: where both stores are on, as at the probe location of a scope that keeps
+    its sessions in a database, httpd asks the one that was loaded first.
+    """
     names = ["session", "session_cookie", "session_crypto"]
+    if any(scope.store == "dbd" for scope in scopes):
+        names += ["dbd", "session_dbd"]
     if any(scope.request_header or scope.hide_cookie for scope in scopes):
         names.append("headers")
     return tuple(names)
@@ -43,11 +50,10 @@ def render(scopes: Sequence[Scope], key_file: str, version: Tuple[int, ...]) -> 
 
 def _section(scope: Scope, key_file: str, version: Tuple[int, ...]) -> str:
     interval = version >= UPDATE_INTERVAL_SINCE
+    in_cookies = _cookie(scope, "")
     lines = [
         "Session On",
-        "SessionCookieName %s %s" % (scope.cookie_name, ";".join(_attributes(scope))),
-        # With On, httpd 2.4.71 loads the session again when it saves it, finds the cookie gone, and loses the session.
-        "SessionCookieRemove Off",
+        *(in_cookies if scope.store == "cookie" else _cookie(scope, "DBD")),
         "SessionCryptoCipher %s" % scope.cipher,
         'SessionCryptoPassphraseFile "%s"' % key_file,
         "SessionMaxAge %d" % scope.max_age,
@@ -65,7 +71,8 @@ def _section(scope: Scope, key_file: str, version: Tuple[int, ...]) -> str:
     if scope.response_header:
         lines.append("SessionHeader %s" % scope.response_header)
     if scope.log_level:
-        lines.append("LogLevel %s" % " ".join("%s:%s" % (name, scope.log_level) for name in modules_for(())))
+        lines.append("LogLevel %s" % " ".join(
+            "%s:%s" % (name, scope.log_level) for name in modules_for([scope]) if name.startswith("session")))
     lines += scope.directives
     # <If> is merged after every <Location>, so that no "Require all granted" of the site opens the probe location.
     lines.append("<If \"%%{REQUEST_URI} == '%s'\">" % scope.probe_path)
@@ -73,8 +80,23 @@ def _section(scope: Scope, key_file: str, version: Tuple[int, ...]) -> str:
     if interval:
         lines.append("    SessionExpiryUpdateInterval 0")
     lines.append("</If>")
+    if scope.store == "dbd":
+        # The probe location keeps its sessions in cookies, with the same keys, so that a probe needs no database and whoever
+        # holds the keys can seal one. Asked with ?store, it uses the database.
+        lines.append("<If \"%%{REQUEST_URI} == '%s' && %%{QUERY_STRING} != '%s'\">" % (scope.probe_path, STORE_QUERY))
+        lines += ["    " + line for line in in_cookies]
+        lines.append("</If>")
     return '# %s\n<Location "%s">\n%s</Location>\n' % (
         scope.name, scope.path, "".join("    %s\n" % line for line in lines))
+
+
+def _cookie(scope: Scope, store: str) -> List[str]:
+    """The directives of a store's cookie; ``store`` is ``""`` for that of cookies, ``DBD`` for that of a database."""
+    return [
+        "Session%sCookieName %s %s" % (store, scope.cookie_name, ";".join(_attributes(scope))),
+        # With On, httpd 2.4.71 loads the session again when it saves it, finds the cookie gone, and loses the session.
+        "Session%sCookieRemove Off" % store,
+    ]
 
 
 def _without_cookie(name: str) -> List[str]:

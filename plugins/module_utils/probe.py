@@ -22,6 +22,9 @@ from .cookie import CookieError, format_payload, parse_payload, seal, sealed_by,
 PROBE_NAME = ".mod-session-probe"
 """Last part of the path that a scope answers probes at."""
 
+STORE_QUERY = "store"
+"""Query string that asks the probe location for its database."""
+
 MARKER = "fleetprobe"
 """Name of the session value that a probe carries."""
 
@@ -93,6 +96,11 @@ class Observation:
 def probe_path(scope_path: str) -> str:
     """The URL path that answers the probes of the scope at ``scope_path``."""
     return scope_path.rstrip("/") + "/" + PROBE_NAME
+
+
+def store_path(scope_path: str) -> str:
+    """Where a scope whose sessions are in a database answers from that database; :func:`probe_path` answers from cookies."""
+    return probe_path(scope_path) + "?" + STORE_QUERY
 
 
 def seal_probe(

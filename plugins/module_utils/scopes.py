@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from .probe import probe_path
+from .probe import probe_path, store_path
 
+STORES = ("cookie", "dbd")
 CIPHERS = ("aes256", "aes192", "aes128", "3des192")
 SAME_SITE = ("", "Lax", "Strict", "None")
 LOG_LEVELS = ("", "error", "warn", "notice", "info", "debug", "trace1", "trace2", "trace3", "trace4")
@@ -49,10 +50,12 @@ class Scope:
 
     ``max_age`` and ``update_interval`` are seconds. ``virtual_host``, ``virtual_host_file``, ``cookie_domain``,
     ``same_site``, ``request_header``, ``response_header`` and ``log_level`` are empty strings where not wanted.
+    ``store``: sessions are kept in the ``cookie``, or in a database (``dbd``) and the cookie holds the name of a row.
     """
 
     name: str
     path: str
+    store: str
     virtual_host: str
     virtual_host_file: str
     scheme: str
@@ -78,6 +81,11 @@ class Scope:
     def probe_path(self) -> str:
         """URL path of the probe location: below the scope's own path."""
         return probe_path(self.path)
+
+    @property
+    def store_path(self) -> str:
+        """Where the probe location answers from the database; only for scopes that keep their sessions there."""
+        return store_path(self.path)
 
     @property
     def warnings(self) -> List[str]:
@@ -136,6 +144,7 @@ def _parse(item: object, position: int) -> Scope:
     scope = Scope(
         name=name,
         path=path,
+        store=read.choice("store", "cookie", STORES),
         virtual_host=read.text("virtual_host", "", _HOST, "a host name").lower(),
         virtual_host_file=read.text("virtual_host_file", "", _FILE, "an absolute file name"),
         scheme=scheme,
@@ -194,11 +203,13 @@ def _no_conflicts(scopes: Sequence[Scope]) -> None:
                 raise ScopeError("the name is used twice", one.name, "name")
             if (one.virtual_host, one.path) == (other.virtual_host, other.path):
                 raise ScopeError("scope %s has the same path and virtual host" % other.name, one.name, "path")
-            _no_inherited_exclusion(one, other)
-            _no_inherited_exclusion(other, one)
+            for wide, narrow in ((one, other), (other, one)):
+                if wide.virtual_host in ("", narrow.virtual_host) and _below(narrow.path, wide.path):
+                    _no_inherited_exclusion(wide, narrow)
+                    _no_inherited_cookie_store(wide, narrow)
             if not _meet(one, other) or one.cookie_name != other.cookie_name:
                 continue
-            for option in ("cookie_path", "cookie_domain", "cipher"):
+            for option in ("cookie_path", "cookie_domain", "cipher", "store"):
                 if getattr(one, option) != getattr(other, option):
                     raise ScopeError(
                         "scope %s has the same cookie_name and reaches the same paths, but another %s: they would "
@@ -208,12 +219,17 @@ def _no_conflicts(scopes: Sequence[Scope]) -> None:
 
 def _no_inherited_exclusion(wide: Scope, narrow: Scope) -> None:
     """Excluded prefixes of a wider section of httpd hold in the narrower ones inside it as well."""
-    if wide.virtual_host not in ("", narrow.virtual_host) or not _below(narrow.path, wide.path):
-        return
     for prefix in wide.exclude:
         if narrow.probe_path.startswith(prefix):
             raise ScopeError("%s would turn sessions off in scope %s too. That scope has its own sessions anyway: leave "
                              "the prefix out" % (prefix, narrow.name), wide.name, "exclude")
+
+
+def _no_inherited_cookie_store(wide: Scope, narrow: Scope) -> None:
+    """A wider section's cookie store holds in the narrower ones as well, httpd has no directive that ends it, and it wins."""
+    if (wide.store, narrow.store) == ("cookie", "dbd"):
+        raise ScopeError("is inside scope %s, whose sessions are kept in cookies: httpd would keep those of both in cookies. "
+                         "Give scope %s store: dbd too, or keep this one in cookies" % (wide.name, wide.name), narrow.name, "store")
 
 
 def _meet(one: Scope, other: Scope) -> bool:

@@ -49,6 +49,34 @@ def test_the_whole_file() -> None:
 '''
 
 
+def test_the_whole_file_with_a_database() -> None:
+    assert render([scope(store="dbd", cookie_domain="example.com", log_level="debug")], KEYS, NOW) == HEADER + '''
+# app
+<Location "/app">
+    Session On
+    SessionDBDCookieName session Path=/app;Domain=example.com;HttpOnly;Secure;SameSite=Lax
+    SessionDBDCookieRemove Off
+    SessionCryptoCipher aes256
+    SessionCryptoPassphraseFile "/etc/httpd/mod_session/passphrases"
+    SessionMaxAge 3600
+    SessionExpiryUpdateInterval 300
+    SessionEnv Off
+    RequestHeader edit* Cookie "(^|;)[ \\t]*session=[^;]*" ""
+    RequestHeader edit Cookie "^[; \\t]+" ""
+    RequestHeader unset Cookie "expr=%{req:Cookie} == ''"
+    LogLevel session:debug session_cookie:debug session_crypto:debug session_dbd:debug
+    <If "%{REQUEST_URI} == '/app/.mod-session-probe'">
+        Require all denied
+        SessionExpiryUpdateInterval 0
+    </If>
+    <If "%{REQUEST_URI} == '/app/.mod-session-probe' && %{QUERY_STRING} != 'store'">
+        SessionCookieName session Path=/app;Domain=example.com;HttpOnly;Secure;SameSite=Lax
+        SessionCookieRemove Off
+    </If>
+</Location>
+'''
+
+
 def test_no_scopes_make_an_empty_file_with_its_header() -> None:
     assert render([], KEYS, NOW) == HEADER
     assert HEADER.startswith("# ") and HEADER.endswith("\n") and HEADER.count("\n") == 1
@@ -130,6 +158,7 @@ def test_modules() -> None:
     assert modules_for([]) == ("session", "session_cookie", "session_crypto")
     assert modules_for([scope(hide_cookie=False)]) == ("session", "session_cookie", "session_crypto")
     assert modules_for([scope()]) == ("session", "session_cookie", "session_crypto", "headers")
+    assert modules_for([scope(store="dbd")]) == ("session", "session_cookie", "session_crypto", "dbd", "session_dbd", "headers")
     assert modules_for([scope(hide_cookie=False, request_header="X-S")])[-1] == "headers"
 
 

@@ -26,8 +26,8 @@ def refusal(raw: object) -> ScopeError:
 
 def test_defaults_are_the_best_practice() -> None:
     assert parse() == Scope(
-        name="app", path="/app", virtual_host="", virtual_host_file="", scheme="http", port=80, cookie_name="session",
-        cookie_path="/app", cookie_domain="", same_site="Lax", http_only=True, secure=True, allow_insecure=False,
+        name="app", path="/app", store="cookie", virtual_host="", virtual_host_file="", scheme="http", port=80,
+        cookie_name="session", cookie_path="/app", cookie_domain="", same_site="Lax", http_only=True, secure=True, allow_insecure=False,
         max_age=3600, update_interval=300, cipher="aes256", exclude=(), hide_cookie=True, request_header="",
         response_header="", log_level="", directives=(),
     )
@@ -52,6 +52,8 @@ def test_no_scopes_at_all_is_a_list_too() -> None:
         ("virtual_host", "localhost", "localhost"),
         ("virtual_host", None, ""),
         ("virtual_host", "", ""),
+        ("store", None, "cookie"),
+        ("store", "dbd", "dbd"),
         ("scheme", "https", "https"),
         ("port", 8443, 8443),
         ("port", "8443", 8443),
@@ -240,6 +242,41 @@ def test_allowing_it_without_doing_it_is_no_warning() -> None:
 
 A = {"name": "a", "path": "/a"}
 B = {"name": "b", "path": "/b"}
+@pytest.mark.parametrize(
+    ("wide", "narrow"),
+    [
+        ({"path": "/"}, {"path": "/b"}),
+        ({"path": "/b"}, {"path": "/b/c", "virtual_host": "x.com"}),
+        ({"path": "/b"}, {"path": "/b", "virtual_host": "x.com"}),
+        ({"path": "/", "virtual_host": "x.com"}, {"path": "/b", "virtual_host": "x.com"}),
+    ],
+)
+def test_a_database_inside_a_scope_of_cookies_is_refused(wide: dict[str, Any], narrow: dict[str, Any]) -> None:
+    pair = [{"name": "wide", "cookie_name": "wide", **wide}, {"name": "narrow", "cookie_name": "n", "store": "dbd", **narrow}]
+    for raw in (pair, pair[::-1]):
+        error = refusal(raw)
+        assert (error.scope, error.option) == ("narrow", "store")
+        assert "is inside scope wide" in str(error)
+        assert "Give scope wide store: dbd too" in str(error)
+    parse_scopes([{**pair[0], "store": "dbd"}, pair[1]])
+    parse_scopes([{**pair[0], "store": "dbd"}, {**pair[1], "store": "cookie"}])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"path": "/b"}, {"path": "/bc"}),
+        ({"path": "/b", "virtual_host": "x.com"}, {"path": "/b/c"}),
+        ({"path": "/b", "virtual_host": "x.com"}, {"path": "/b/c", "virtual_host": "y.com"}),
+    ],
+)
+def test_a_database_beside_a_scope_of_cookies(one: dict[str, Any], other: dict[str, Any]) -> None:
+    scopes = parse_scopes([{"name": "one", "cookie_name": "one", **one},
+                           {"name": "other", "cookie_name": "other", "store": "dbd", **other}])
+    assert [scope.store for scope in scopes] == ["cookie", "dbd"]
+    assert scopes[1].store_path == other["path"] + "/.mod-session-probe?store"
+
+
 DESTROY = "they would destroy each other's sessions. Give one of them another cookie_name"
 
 
@@ -254,6 +291,7 @@ DESTROY = "they would destroy each other's sessions. Give one of them another co
         ({"path": "/", "virtual_host": "x.com"}, {"path": "/b", "virtual_host": "X.com"}, "cookie_path"),
         # One cookie, that only one of them can open.
         ({"cookie_path": "/"}, {"cookie_path": "/", "cipher": "aes128"}, "cipher"),
+        ({"cookie_path": "/"}, {"cookie_path": "/", "store": "dbd"}, "store"),
         # The domain makes it another cookie, or takes it to the other host.
         ({"cookie_path": "/"}, {"cookie_path": "/", "cookie_domain": "x.com"}, "cookie_domain"),
         ({"cookie_path": "/", "virtual_host": "a.x.com", "cookie_domain": "x.com"},
