@@ -53,7 +53,7 @@ esac
 END
 chmod 0755 /usr/sbin/httpd /usr/sbin/apachectl
 
-# Theirs is Type=notify, for which Debian has no mod_systemd.
+# Theirs is Type=notify, for which Debian has no mod_systemd: a start ends when httpd listens, or fails, as theirs.
 cat >/usr/lib/systemd/system/httpd.service <<'END'
 [Unit]
 Description=The Apache HTTP Server
@@ -63,6 +63,7 @@ After=network.target
 Type=simple
 Environment=LANG=C
 ExecStart=/usr/sbin/httpd $OPTIONS -DFOREGROUND
+ExecStartPost=/bin/bash -c 'while kill -0 $MAINPID && ! (: </dev/tcp/127.0.0.1/80); do sleep 0.1; done 2>/dev/null; kill -0 $MAINPID'
 ExecReload=/usr/sbin/httpd $OPTIONS -k graceful
 KillSignal=SIGWINCH
 KillMode=mixed
