@@ -176,7 +176,7 @@ def main():
         module.fail_json(msg="this distribution is not supported; run session_preflight for details", state="untouched")
     wish = Wish(layout, passphrases, probes, module.params["only_keys"], ring, module.params["allow_loss"])
     node = Node(layout.service)
-    database = any(getattr(scope, "store", "") == "dbd" for scope in scopes)
+    database = any(scope.store == "dbd" for scope in scopes)
     adjusted = []
     try:
         with node.lock(LOCK, LOCK_SECONDS):
