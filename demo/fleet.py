@@ -8,7 +8,8 @@
         {"name": "node1", "suite": "bookworm", "kind": "node", "address": "127.0.31.11",
          "ports": {"20080": 80}, "capabilities": ["NET_ADMIN"]}]}
 
-suite is bookworm or trixie, kind is node (with apache2 as the distribution ships it), bare (without), lb (HAProxy), redhat
+suite is bookworm or trixie (or rocky9 or alma10, of the kind bare: from an image registry; exit status 3 where none can be
+reached), kind is node (with apache2 as the distribution ships it), bare (without), lb (HAProxy), redhat
 (the same httpd in the layout of Red Hat's packages) or db (PostgreSQL and MariaDB, not started).
 address is a loopback address of this machine; ports publish a port of it: {"here": "in the container"}. Containers of a
 fleet are in one network and know each other by name. Log in as "ops", who may use sudo, with .cache/fleet/id_ed25519;
@@ -38,6 +39,7 @@ from pathlib import Path
 
 from engine import CACHE, FleetError, as_root, choose_settings, create_network, podman, run, wait_booted
 from images import ensure_image, image_name, remove_images
+from rpm_images import NoRegistry
 
 USER_KEY = CACHE / "id_ed25519"
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
@@ -383,7 +385,7 @@ def main(words: Sequence[str] | None = None) -> int:
             (up if chosen.verb == "up" else down)(fleet)
     except FleetError as error:
         print(f"fleet: {error}", file=sys.stderr)
-        return 1
+        return 3 if isinstance(error, NoRegistry) else 1
     except KeyboardInterrupt:
         print("fleet: interrupted.", file=sys.stderr)
         return 130

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the httpd_fleet.mod_session authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Container images made from the distribution's own packages: no image registry is needed.
+"""Container images made from the distribution's own packages: no image registry is needed, but for those of rpm_images.py.
 
 An image's tag is the hash of its recipe, so it is built once and again only when the recipe changes. Variables:
 FLEET_MIRROR        where packages come from; the default is the host's own mirror on Debian, deb.debian.org elsewhere
@@ -18,6 +18,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import rpm_images
 from engine import CACHE, FleetError, as_root, last_words, podman, run
 
 SUITES = ("bookworm", "trixie")
@@ -66,8 +67,13 @@ _MORE = {"redhat": Path(__file__).resolve().parent / "redhat_layout.sh"}
 
 def image_name(suite: str, kind: str) -> str:
     """The image for a suite and a kind: the ready one that a variable names, or ours."""
+    if suite in rpm_images.SUITES and kind == "bare":
+        return rpm_images.image_name(suite)
     if suite not in SUITES or kind not in KINDS:
-        raise FleetError(f"No image for suite '{suite}' and kind '{kind}': suites are {SUITES}, kinds {tuple(KINDS)}.")
+        raise FleetError(
+            f"No image for suite '{suite}' and kind '{kind}': suites are {SUITES}, kinds {tuple(KINDS)}; "
+            f"and of the kind 'bare' {tuple(rpm_images.SUITES)}."
+        )
     ready = os.environ.get(f"FLEET_IMAGE_{suite.upper()}", "")
     if ready and kind == "node":
         return ready
@@ -95,6 +101,9 @@ def ensure_image(suite: str, kind: str) -> str:
         podman("pull", "-q", image, timeout=1800)
         return image
     print(f"Building the image {image} ...", flush=True)
+    if suite in rpm_images.SUITES:
+        rpm_images.build(suite)
+        return image
     CACHE.mkdir(parents=True, exist_ok=True)
     archive = CACHE / f"{kind}-{suite}.{os.getpid()}.tar"
     try:

@@ -132,8 +132,8 @@ def fleet_keys() -> list[str]:
 
 def addresses() -> dict[str, str]:
     """Nodes of the inventory with their addresses."""
-    spec = json.loads((ROOT / "molecule" / "fleet.json").read_text())
-    return {one["name"]: one["address"] for one in spec["containers"]}
+    specs = [json.loads((ROOT / "molecule" / name).read_text()) for name in ("fleet.json", "rocky/fleet.json")]
+    return {one["name"]: one["address"] for spec in specs for one in spec["containers"]}
 
 
 def fleet_py(*words: str) -> None:
@@ -147,7 +147,8 @@ def fleet_py(*words: str) -> None:
 def on(node: str, command: str, check: bool = True, stdin: str | None = None, seconds: float = 300) -> str:
     """Run a shell command on a node as root, over ssh, for so long at most; its output."""
     cache = ROOT / ".cache" / "fleet"
-    ssh = ["ssh", "-i", str(cache / "id_ed25519"), "-p", "20022", "-o", "UserKnownHostsFile=%s" % (STATE / "known_hosts"),
+    ssh = ["ssh", "-i", str(cache / "id_ed25519"), "-p", "20022", "-o",
+           "UserKnownHostsFile=%s %s" % (STATE / "known_hosts", cache / "rocky" / "known_hosts"),
            "-o", "LogLevel=ERROR", "ops@" + addresses()[node], "sudo", "sh", "-c", shlex.quote(command)]
     done = subprocess.run(ssh, capture_output=True, text=True, timeout=seconds, check=False, input=stdin or "")
     if check and done.returncode:
