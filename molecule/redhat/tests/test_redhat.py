@@ -212,6 +212,45 @@ def test_files_that_were_moved_here_get_their_context_with_commands_that_stand_i
     assert "setsebool" not in asked, "no scope has a database"
 
 
+@pytest.fixture
+def rpm():
+    """An rpm that has httpd of an older version, with some fixes brought back, and not yet its session modules."""
+    journey.on(NODE, "cat > /usr/local/bin/rpm && chmod 755 /usr/local/bin/rpm", stdin="""#!/bin/sh
+case "$*" in
+    "-q --changelog httpd") echo "- Resolves: CVE-2018-17199 mod_session_cookie does not respect expiry time"; exit ;;
+    "-q httpd") exit ;;
+    *) echo "package $2 is not installed"; exit 1 ;;
+esac
+""")
+    journey.on(NODE, "cd /usr/sbin && mv httpd httpd.away && cat > httpd && chmod 755 httpd", stdin="""#!/bin/sh
+if [ "$*" = -v ]; then echo "Server version: Apache/2.4.37 (Rocky Linux)"; exit; fi
+exec /usr/sbin/httpd.away "$@"
+""")
+    yield
+    journey.on(NODE, "mv /usr/sbin/httpd.away /usr/sbin/httpd; rm /usr/local/bin/rpm")
+
+
+@pytest.mark.usefixtures("rpm")
+def test_fixes_that_the_package_brought_back_are_not_missed_with_commands_that_stand_in_for_rpm():
+    said = flat(deploy("--limit", NODE, "--check"))
+    assert "httpd 2.4.37 may lack the fix for CVE-2021-26690" in said
+    assert "CVE-2018-17199" not in said
+
+
+@pytest.mark.usefixtures("rpm")
+def test_the_driver_comes_before_the_modules_that_need_it_with_commands_that_stand_in_for_rpm(tmp_path):
+    play = tmp_path / "packages.yml"
+    play.write_text("- hosts: %s\n  gather_facts: false\n  become: true\n  tasks:\n    - name: Packages\n"
+                    "      httpd_fleet.mod_session.session_packages_info:\n" % NODE)
+    names = journey.playbook(str(play)).results("Packages")[NODE]["missing"]
+    assert names == ["mod_session"], "the driver's file is there"
+    journey.on(NODE, "cd %s && mkdir away && mv apr_crypto_openssl* away/" % DRIVERS)
+    try:
+        assert journey.playbook(str(play)).results("Packages")[NODE]["missing"] == ["apr-util-openssl", "mod_session"]
+    finally:
+        journey.on(NODE, "cd %s && mv away/* . && rmdir away" % DRIVERS)
+
+
 def test_ring_is_made_and_rotated_and_no_session_is_lost_across_the_families():
     for one in journey.STATE.glob("mixed.vault*"):
         one.unlink()
