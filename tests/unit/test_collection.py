@@ -95,8 +95,10 @@ def test_a_role_says_of_another_role_s_option_what_that_role_says(roles, role):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_s_tasks_use_all_of_its_options_and_no_others(roles, role):
-    text = (ROOT / "roles" / role / "tasks/main.yml").read_text()
-    assert set(re.findall(r"(?<!mod_session\.)(?<![\w_])session_[a-z_]+", text)) - {"session_apply"} == set(roles[role])
+    files = [*(ROOT / "roles" / role).glob("tasks/*.yml"), *(ROOT / "roles" / role).glob("templates/*")]
+    text = "\n".join(path.read_text() for path in files)
+    used = set(re.findall(r"(?<!mod_session\.)(?<![\w_])session_[a-z_]+", text))
+    assert used - {"session_apply", "session_fleet"} == set(roles[role])
     for name, written in re.findall(r"(session_[a-z_]+) \| default\((?!omit)([^)]*)\)", text):
         assert yaml.safe_load(written) == roles[role][name]["default"], name
 
