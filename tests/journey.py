@@ -130,6 +130,20 @@ def fleet_keys() -> list[str]:
     return keys
 
 
+def used_keys() -> list[str]:
+    """Every passphrase that a journey ever used, weak ones of few characters aside."""
+    fleet_keys()
+    return sorted(key for key in set((STATE / "used-passphrases").read_text().split("\n")) if len(key) >= 16)
+
+
+def files_with_keys(node: str) -> list[str]:
+    """The files of a node that hold such a passphrase."""
+    said = on(node, "cat > /dev/shm/patterns; grep -rlaF -f /dev/shm/patterns / --exclude-dir=proc --exclude-dir=sys "
+                    "2>/dev/null | grep -v ^/dev/shm/patterns; rm /dev/shm/patterns", check=False,
+              stdin="\n".join(used_keys()) + "\n")
+    return said.split()
+
+
 def addresses() -> dict[str, str]:
     """Nodes of the inventory with their addresses."""
     specs = [json.loads((ROOT / "molecule" / name).read_text()) for name in ("fleet.json", "rocky/fleet.json")]

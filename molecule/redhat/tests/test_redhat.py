@@ -270,3 +270,10 @@ def test_ring_is_made_and_rotated_and_no_session_is_lost_across_the_families():
     assert journey.on(NODE, "head -n 1 /etc/httpd/mod_session/passphrases").startswith("# ring ")
     assert operator.did("deploy").changed == 0
     deploy()
+
+
+def test_no_file_on_the_node_has_a_key_but_the_key_file_and_no_journal_has_one():
+    assert journey.files_with_keys(NODE) == ["/etc/httpd/mod_session/passphrases"]
+    journal = journey.on(NODE, "journalctl --no-pager -o cat --all; cat /var/log/httpd/*")
+    assert "Invoked" in journal, "modules do write there"
+    assert not [key for key in journey.used_keys() if key in journal]

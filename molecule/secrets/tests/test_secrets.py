@@ -17,12 +17,6 @@ from tests import journey
 VAULTS = {"passphrases.json", "used-passphrases"}
 
 
-def used():
-    journey.fleet_keys()
-    keys = set((journey.STATE / "used-passphrases").read_text().split("\n"))
-    return sorted(key for key in keys if len(key) >= 16)
-
-
 def test_the_most_talkative_runs_tell_no_key(tmp_path):
     """With -vvv, check mode, diff, a failure, and while process lists are watched on both sides."""
     new = [*journey.fleet_keys(), journey.new_key()]
@@ -49,13 +43,13 @@ def test_the_most_talkative_runs_tell_no_key(tmp_path):
         watcher.join()
     processes = "\n".join(seen) + journey.on("n2", "cat /run/seen-processes; rm /run/seen-processes")
     assert "ansible-playbook" in processes
-    assert not [key for key in used() if key in processes]
+    assert not [key for key in journey.used_keys() if key in processes]
 
 
 def test_no_output_of_any_scenario_has_a_key():
     outputs = sorted(journey.OUTPUTS.iterdir())
     assert len(outputs) > 5, "the scenarios before this one kept their outputs"
-    keys = used()
+    keys = journey.used_keys()
     assert keys
     found = {path.name for path in outputs for key in keys if key in path.read_text(errors="replace")}
     assert not found
@@ -63,22 +57,19 @@ def test_no_output_of_any_scenario_has_a_key():
 
 @pytest.mark.parametrize("node", ["n1", "n2", "n3"])
 def test_no_file_on_a_node_has_a_key_but_the_key_file(node):
-    patterns = "\n".join(used()) + "\n"
-    found = journey.on(node, "cat > /dev/shm/patterns; grep -rlaF -f /dev/shm/patterns / --exclude-dir=proc --exclude-dir=sys "
-                             "2>/dev/null | grep -v ^/dev/shm/patterns; rm /dev/shm/patterns", check=False, stdin=patterns)
-    assert found.split() == ["/etc/apache2/mod_session/passphrases"]
+    assert journey.files_with_keys(node) == ["/etc/apache2/mod_session/passphrases"]
 
 
 @pytest.mark.parametrize("node", ["n1", "n2", "n3"])
 def test_no_journal_has_a_key(node):
     journal = journey.on(node, "journalctl --no-pager -o cat --all")
     assert "Invoked" in journal, "modules do write there"
-    assert not [key for key in used() if key in journal]
+    assert not [key for key in journey.used_keys() if key in journal]
 
 
 def test_no_file_on_the_controller_has_a_key_but_its_vault():
     places = [journey.ROOT, Path(tempfile.gettempdir()), Path.home() / ".ansible"]
-    patterns = "\n".join(used()) + "\n"
+    patterns = "\n".join(journey.used_keys()) + "\n"
     done = subprocess.run(["grep", "-rlaF", "--exclude-dir=venv", "-f", "-", *(str(place) for place in places if place.exists())],
                           input=patterns, capture_output=True, text=True, check=False)
     assert {Path(name).name for name in done.stdout.split()} == VAULTS
