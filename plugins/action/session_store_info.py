@@ -15,7 +15,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store impo
     parse_store,
     schema,
 )
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store_keeping import CLIENT_PACKAGES, by_hand, files
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store_keeping import CLIENT_PACKAGES, CLIENTS, by_hand, files
 
 ARGUMENTS = {
     "store": {"type": "dict", "required": True, "no_log": True},
@@ -67,6 +67,7 @@ class ActionModule(ActionBase):
         if arguments["housekeeping"]:
             family = arguments["family"]
             layout = DEBIAN if family == "debian" else REDHAT
-            result.update(files=[one._asdict() for one in files(store)], package=CLIENT_PACKAGES[store.driver][family],
+            result.update(files=[one._asdict() for one in files(store)], client=CLIENTS[store.driver],
+                          package=CLIENT_PACKAGES[store.driver][family],
                           user=layout.user if store.driver == "sqlite" else "root")
         return result

@@ -17,6 +17,7 @@ SCRIPT = DIRECTORY + "/delete-expired"
 BATCH = 5000
 # Seconds by which the clocks of a node and of the database may differ before a live session would be deleted.
 MARGIN = 3600
+CLIENTS = {"postgresql": "/usr/bin/psql", "mysql": "/usr/bin/mariadb", "sqlite": "/usr/bin/sqlite3"}
 CLIENT_PACKAGES = {
     "postgresql": {"debian": "postgresql-client", "redhat": "postgresql"},
     "mysql": {"debian": "mariadb-client", "redhat": "mariadb"},

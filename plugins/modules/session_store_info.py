@@ -81,8 +81,12 @@ files:
   returned: with O(housekeeping)
   type: list
   elements: dict
+client:
+  description: The database's client, a program of the node.
+  returned: with O(housekeeping)
+  type: str
 package:
-  description: Name of the package with the database's client.
+  description: Name of the package with that program.
   returned: with O(housekeeping)
   type: str
 user:

@@ -216,7 +216,7 @@ def test_rotation_loses_no_session_in_the_database(driver):
 
 def fill(driver, expired, live):
     now = int(time.time())
-    values = "repeat('x', 300), (%d + %s) * 1000000"
+    values = "repeat('x', 300), %d000000 + %s"
     made = {
         "postgresql": "INSERT INTO session (id, value, expiry) SELECT '%s-' || n, " + values + " FROM generate_series(1, %d) n;",
         "mysql": "INSERT INTO session (id, value, expiry) SELECT concat('%s-', seq), " + values + " FROM seq_1_to_%d;",
