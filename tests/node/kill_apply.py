@@ -24,7 +24,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from plugins.module_utils.apply import LOCK, Wish, apply
-from plugins.module_utils.layout import DEBIAN
+from plugins.module_utils.layout import layout_for, parse_os_release
 from plugins.module_utils.live import ScopeProbe, Way, ask, problems
 from plugins.module_utils.node import Node
 from plugins.module_utils.passphrases import parse_file
@@ -33,6 +33,9 @@ from plugins.module_utils.scopes import parse_scopes
 STEPS = ("make_directory", "remove_directory", "write", "symlink", "hard_link", "rename", "remove", "remove_tree", "start",
          "stop", "service_reload", "service_restart")
 COPY = "/run/kill-apply-copy"
+with open("/etc/os-release", encoding="utf-8") as handle:
+    LAYOUT = layout_for(parse_os_release(handle.read()))
+ROOT = LAYOUT.server_root
 
 
 class DyingNode(Node):
@@ -53,7 +56,7 @@ class WatchingNode(Node):
     """A node that looks, after each step that matters, whether a key is lost that was accepted before."""
 
     def __init__(self, probe, keys, accepted, troubles):
-        super().__init__("apache2")
+        super().__init__(LAYOUT.service)
         self.probe, self.keys, self.accepted, self.troubles = probe, keys, accepted, troubles
 
     def look(self, where, found):
@@ -70,7 +73,7 @@ class WatchingNode(Node):
         self.look_at_disk("removal of " + path)
 
     def look_at_disk(self, where):
-        entry = self.entry(DEBIAN.key_file)
+        entry = self.entry(LAYOUT.key_file)
         self.look(where, parse_file(entry.content.decode()) if entry else ())
 
     def service_reload(self):
@@ -88,7 +91,7 @@ def wish(row):
     """A wish from its JSON form."""
     scopes = parse_scopes(row["scopes"])
     probes = tuple(ScopeProbe(scope, one["marker"], tuple(one["cookies"])) for scope, one in zip(scopes, row["probes"]))
-    return Wish(DEBIAN, tuple(row["passphrases"]), probes, ring=tuple(row["ring"]) if row.get("ring") else None)
+    return Wish(LAYOUT, tuple(row["passphrases"]), probes, ring=tuple(row["ring"]) if row.get("ring") else None)
 
 
 def run(node, wanted):
@@ -101,7 +104,7 @@ def killed_at(step, wanted):
     """Run the transaction in a process of its own that dies at this step; whether it died."""
     pid = os.fork()
     if pid == 0:
-        node = DyingNode("apache2")
+        node = DyingNode(LAYOUT.service)
         node.left = step
         run(node, wanted)
         os._exit(0)
@@ -112,15 +115,15 @@ def killed_at(step, wanted):
 
 def leftovers():
     """What no finished run may leave."""
-    patterns = ("/etc/apache2/**/.*mod-session-*", "/etc/apache2/mod_session/.*", "/run/mod-session-fleet-trial*")
+    patterns = (ROOT + "/**/.*mod-session-*", ROOT + "/mod_session/.*", "/run/mod-session-fleet-trial*")
     found = [path for pattern in patterns for path in glob.glob(pattern, recursive=True)]
     trial = subprocess.run(["pgrep", "-f", "mod-session-fleet-tria[l]"], stdout=subprocess.PIPE, check=False).stdout.decode()
     return found + trial.split()
 
 
 def restored(node, old):
-    """/etc/apache2 as it was at the beginning, and live."""
-    subprocess.run("find /etc/apache2 -mindepth 1 -delete && cp -a %s/. /etc/apache2/" % COPY, shell=True, check=True)
+    """httpd's configuration as it was at the beginning, and live."""
+    subprocess.run("find {0} -mindepth 1 -delete && cp -a {1}/. {0}/".format(ROOT, COPY), shell=True, check=True)
     status, text = node.service_reload() if node.service_active() else node.service_restart()
     assert status == 0, text
     end = time.monotonic() + 10
@@ -157,12 +160,12 @@ def main():
     """One step after the other, until a run is not killed any more."""
     request = json.load(sys.stdin)
     old, new, after = (wish(request[name]) if request.get(name) else None for name in ("old", "new", "next"))
-    node = Node("apache2")
+    node = Node(LAYOUT.service)
     subprocess.run(["bash", "-c", request["reset"]], check=True)
     if old:
         run(node, old)
     shutil.rmtree(COPY, ignore_errors=True)
-    subprocess.run(["cp", "-a", "/etc/apache2", COPY], check=True)
+    subprocess.run(["cp", "-a", ROOT, COPY], check=True)
     step, died, troubles = 0, True, []
     while died:
         step += 1
