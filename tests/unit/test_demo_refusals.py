@@ -112,3 +112,28 @@ def test_podman_without_root_with_a_mock_of_sudo(tmp_path: Path, monkeypatch: py
     with pytest.raises(engine.FleetError, match="need root: run this as root, or as a user who may use sudo") as caught:
         engine.podman("ps")
     assert ("(ops is not in the sudoers file.)" in str(caught.value)) == bool(sudo)
+
+
+@pytest.mark.parametrize(
+    ("complaint", "skip", "sentence"),
+    [
+        ('initializing source docker://rocky: pinging container registry quay.io: Get "https://quay.io/v2/": dial tcp: lookup '
+         "quay.io: no such host", True, "The registry of quay.io/rockylinux/rockylinux:9-ubi-init cannot be reached from here. "),
+        ("initializing source docker://rocky: reading manifest 9: manifest unknown", False, "podman pull failed: Error: init"),
+    ],
+)
+def test_an_image_of_rocky_linux_cannot_be_had_with_a_mock_of_podman(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaint: str, skip: bool, sentence: str
+) -> None:
+    """Only where no registry answers may a scenario be skipped; a wrong name of an image is a failure."""
+    (tmp_path / "podman").write_text(f"#!/bin/sh\n[ $1 = pull ] && echo 'Error: {complaint}' >&2\nexit 125\n")
+    (tmp_path / "podman").chmod(0o755)
+    monkeypatch.syspath_prepend(str(ROOT / "demo"))
+    engine, images = importlib.import_module("engine"), importlib.import_module("rpm_images")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("FLEET_IMAGE_ROCKY9", raising=False)
+    with pytest.raises(engine.FleetError) as caught:
+        images.build("rocky9")
+    assert isinstance(caught.value, images.NoRegistry) == skip
+    assert str(caught.value).startswith(sentence)
