@@ -9,10 +9,12 @@ import os
 import secrets
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.cookie import CIPHERS
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.probe import MARKER_LENGTH, seal_probe
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 
 MODULE = "httpd_fleet.mod_session.session_apply"
@@ -36,7 +38,9 @@ class ActionModule(ActionBase):
             arguments.update(ring={"id": keys.ring.id, "generation": keys.ring.changed_in}, allow_weak=True)
         try:
             scopes = parse_scopes(arguments.get("scopes"))
-        except ScopeError as error:
+            if not boolean(arguments.get("only_keys", False), strict=False):
+                store_for(arguments.get("store"), scopes)
+        except (ScopeError, StoreOptionError) as error:
             raise AnsibleActionFail(str(error)) from error
         try:
             arguments["probes"] = [_seal(scope, keys.passphrases) for scope in scopes]

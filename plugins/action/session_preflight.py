@@ -11,6 +11,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 
 MODULE = "httpd_fleet.mod_session.session_preflight"
@@ -33,7 +34,8 @@ class ActionModule(ActionBase):
         arguments.update(passphrases=list(keys.passphrases), allow_weak=True)
         try:
             scopes = parse_scopes(arguments.get("scopes"))
-        except ScopeError as error:
+            store_for(arguments.get("store"), scopes, int(arguments.get("nodes") or 1))
+        except (ScopeError, StoreOptionError) as error:
             raise AnsibleActionFail(str(error)) from error
         result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         wanted = boolean(arguments.get("reachable", True), strict=False)

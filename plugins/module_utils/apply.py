@@ -15,6 +15,7 @@ from .layout import Layout
 from .live import ScopeProbe, Seen, Way, as_before, problems, snapshot
 from .passphrases import fingerprint, parse_file, parse_ring, render_file
 from .scopes import Scope
+from .store import Store, render_client_options, render_store
 from .transaction import Directory, Door, Entry, Target, Transaction
 
 LOCK = "/run/mod-session-fleet.lock"
@@ -67,6 +68,8 @@ class Wish:
     :ivar ring: id of the ring that the passphrases are from and the generation in which its keys changed last; None for a
         plain list. The node remembers it.
     :ivar allow_loss: take a list that the node would refuse because sessions are lost with it.
+    :ivar store: the database; needed where a scope keeps its sessions in one, but for ``only_keys``: a key must not wait for
+        a database.
     """
 
     layout: Layout
@@ -75,6 +78,7 @@ class Wish:
     only_keys: bool = False
     ring: Optional[Tuple[str, int]] = None
     allow_loss: bool = False
+    store: Optional[Store] = None
 
     @property
     def scopes(self) -> Tuple[Scope, ...]:
@@ -107,6 +111,11 @@ def wanted(node: ApplyNode, wish: Wish, version: Tuple[int, ...]) -> Tuple[List[
     if wish.only_keys:
         return directories, [keys]
     targets = _modules(node, layout, config.modules_for(wish.scopes)) + [keys]
+    if wish.store:
+        options = render_client_options(wish.store)
+        if options:
+            targets.append(Target(layout.client_options_file, options.encode("utf-8")))
+        targets.append(Target(layout.store_file, render_store(wish.store).encode("utf-8"), mode=0o600, secret=True))
     hosts = {scope.virtual_host for scope in wish.scopes if scope.virtual_host}
     if hosts:
         directories.append(Directory(layout.include_dir, 0o755))
@@ -114,11 +123,15 @@ def wanted(node: ApplyNode, wish: Wish, version: Tuple[int, ...]) -> Tuple[List[
         own = [scope for scope in wish.scopes if scope.virtual_host == host]
         targets.append(Target(layout.include_file(host), config.render(own, layout.key_file, version).encode("utf-8")))
     everywhere = [scope for scope in wish.scopes if not scope.virtual_host]
-    targets.append(Target(layout.conf_file, config.render(everywhere, layout.key_file, version).encode("utf-8")))
+    targets.append(Target(layout.conf_file, config.render(
+        everywhere, layout.key_file, version, layout.store_file if wish.store else "").encode("utf-8")))
     if layout.conf_enabled:
         name = posixpath.basename(layout.conf_file)
         targets.append(Target("%s/%s" % (layout.conf_enabled, name), link="../%s/%s" % (
             posixpath.basename(layout.conf_dir), name)))
+    if not wish.store and node.entry(layout.store_file):
+        # Last: nothing includes it any more. Its password must not stay.
+        targets.append(Target(layout.store_file, config.HEADER.encode("utf-8"), mode=0o600, secret=True))
     return directories, targets + _virtual_host_files(node, layout, wish.scopes)
 
 
@@ -194,7 +207,7 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
     directories, targets = wanted(node, wish, version)
     wrong_directories = work.wrong_directories(directories)
     missing = work.missing(targets)
-    live_problems = [] if missing else problems(node, wish.probes, wish.passphrases, Way(), wish.only_keys)
+    live_problems = [] if missing else _live_problems(node, wish)
     if not (missing or wrong_directories or live_problems):
         return result
     result.diff = _diff(node, wish, missing)
@@ -204,13 +217,17 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
         result.changes.append("reload")
     _configtest(node, layout, "untouched", "the configuration was broken before this run; nothing was changed. Repair "
                                            "it and run again")
-    not_working = trial.run_trial(node, layout, version, wish.probes, wish.passphrases)
+    not_working = trial.run_trial(node, layout, version, wish.probes, wish.passphrases, wish.store)
     if not_working:
         raise ApplyError("a trial server with the new files does not work, nothing was changed: %s" % (
             "; ".join(not_working)), "untouched")
     if not check_mode:
         _go_live(node, work, wish, directories, missing, result)
     return result
+
+
+def _live_problems(node: ApplyNode, wish: Wish) -> List[str]:
+    return problems(node, wish.probes, wish.passphrases, Way(), wish.only_keys, wish.store is not None)
 
 
 def _text(entry: Optional[Entry]) -> str:
@@ -315,7 +332,7 @@ def _until_proven(node: ApplyNode, wish: Wish) -> List[str]:
     end = node.now() + RELOAD_SECONDS
     good = 0
     while True:
-        found = problems(node, wish.probes, wish.passphrases, Way(), wish.only_keys)
+        found = _live_problems(node, wish)
         good = 0 if found else good + 1
         if good == 2:
             return []
@@ -405,7 +422,11 @@ def _diff(node: ApplyNode, wish: Wish, missing: Sequence[Target]) -> List[Dict[s
     rows = []
     for target in missing:
         entry = node.entry(target.path)
-        if target.secret:
+        if target.path == wish.layout.store_file:
+            before, after = _text(entry), _text(Entry("file", content=target.content or b""))
+            if before and _redacted(before) == _redacted(after):
+                after = "# what is hidden here differs\n" + after
+        elif target.secret:
             before = _shown_keys(parse_file(_text(entry)), parse_ring(_text(entry)))
             after = _shown_keys(wish.passphrases, wish.ring)
         elif target.link:
@@ -420,7 +441,7 @@ def _diff(node: ApplyNode, wish: Wish, missing: Sequence[Target]) -> List[Dict[s
 
 def _redacted(text: str) -> str:
     """Configuration text without the values of directives that hold secrets, such as a passphrase given inline."""
-    return re.sub(r"(?im)^(\s*\S*(?:passphrase|password|secret|passwd)\s+).*$", r"\1(hidden)", text)
+    return re.sub(r"(?im)^(\s*\S*(?:passphrase|password|secret|passwd|DBDParams)\s+).*$", r"\1(hidden)", text)
 
 
 def _shown_keys(passphrases: Sequence[str], ring: Optional[Tuple[str, int]]) -> str:

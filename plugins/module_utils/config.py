@@ -37,14 +37,16 @@ def modules_for(scopes: Sequence[Scope]) -> Tuple[str, ...]:
     return tuple(names)
 
 
-def render(scopes: Sequence[Scope], key_file: str, version: Tuple[int, ...]) -> str:
+def render(scopes: Sequence[Scope], key_file: str, version: Tuple[int, ...], store_file: str = "") -> str:
     """One configuration file with these scopes, wide paths before narrow ones: the last section that fits a URL wins.
 
     :param scopes: scopes of the whole server, or of one virtual host.
     :param key_file: absolute name of the passphrase file.
     :param version: httpd's version, such as ``(2, 4, 62)``: what it does not know is left out.
+    :param store_file: absolute name of the file with the database's settings; empty where this file need not include it.
     """
-    return HEADER + "".join("\n" + _section(scope, key_file, version)
+    included = "\n%s\n" % include_line(store_file) if store_file else ""
+    return HEADER + included + "".join("\n" + _section(scope, key_file, version)
                             for scope in sorted(scopes, key=lambda scope: len(scope.path)))
 
 

@@ -15,6 +15,8 @@ class Layout:
 
     ``conf_enabled`` and ``modules_enabled`` are directories of symbolic links (Debian's way); empty where a file in
     ``conf_dir`` is live by being there, and the file ``modules_file`` loads what the packages' own files do not.
+    ``store_packages``: of apr-util's driver for each kind of database. ``client_options_dir``: whose files every program
+    with MariaDB's client library reads.
     ``control`` takes httpd's own arguments, ``-t -c ...`` among them; it reads the configuration as the service does.
     """
 
@@ -32,6 +34,8 @@ class Layout:
     modules_file: str
     packages: Tuple[str, ...]
     driver_packages: Tuple[str, ...]
+    store_packages: Mapping[str, str]
+    client_options_dir: str
 
     @property
     def key_dir(self) -> str:
@@ -42,6 +46,16 @@ class Layout:
     def key_file(self) -> str:
         """The passphrase file (SessionCryptoPassphraseFile)."""
         return self.key_dir + "/passphrases"
+
+    @property
+    def store_file(self) -> str:
+        """httpd's configuration of the database, with its password."""
+        return self.key_dir + "/store.conf"
+
+    @property
+    def client_options_file(self) -> str:
+        """What httpd's driver for MySQL is told through its client library; nothing secret."""
+        return self.client_options_dir + "/mod-session-fleet.cnf"
 
     @property
     def include_dir(self) -> str:
@@ -73,6 +87,8 @@ DEBIAN = Layout(
     modules_file="",
     packages=("apache2",),
     driver_packages=("libaprutil1-crypto",),
+    store_packages={"postgresql": "libaprutil1-dbd-pgsql", "mysql": "libaprutil1-dbd-mysql", "sqlite": "libaprutil1-dbd-sqlite3"},
+    client_options_dir="/etc/mysql/conf.d",
 )
 
 REDHAT = Layout(
@@ -91,6 +107,8 @@ REDHAT = Layout(
     modules_file="/etc/httpd/conf.modules.d/99-mod-session-fleet.conf",
     packages=("httpd", "mod_session"),
     driver_packages=("apr-util-openssl",),
+    store_packages={"postgresql": "apr-util-pgsql", "mysql": "apr-util-mysql", "sqlite": "apr-util-sqlite"},
+    client_options_dir="/etc/my.cnf.d",
 )
 
 SUPPORTED: Mapping[str, Layout] = {

@@ -8,11 +8,12 @@ The door is an argument; the cookies to ask with were sealed on the controller, 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 from .hygiene import cookie_deviations
-from .probe import Answer, Observation, observe
+from .probe import Answer, Observation, SetCookie, observe, parse_set_cookie
 from .scopes import Scope
 
 
@@ -43,24 +44,32 @@ class Way:
     port: int = 0
 
 
+_ROW = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+"""The cookie of a session in a database: the name of its row, a UUID."""
+
+
 def ask(node: Http, probe: ScopeProbe, passphrases: Sequence[str], way: Way) -> List[Observation]:
     """What the server answers to each of a scope's probes, in their order.
 
     :raises OSError: nobody answers; the text says where.
     """
     scope = probe.scope
-    host = scope.virtual_host or "localhost"
+    found = []
+    for cookie in probe.cookies:
+        answer = _get(node, scope, way, scope.probe_path, cookie)
+        found.append(observe(answer, scope.cookie_name, passphrases, scope.cipher, probe.marker, cookie))
+    return found
+
+
+def _get(node: Http, scope: Scope, way: Way, path: str, cookie: str) -> Answer:
     port = way.port or scope.port
     address = way.address or _own_address(node.listeners().get(port, []))
     tls = scope.scheme == "https" and not way.port
-    found = []
-    for cookie in probe.cookies:
-        try:
-            answer = node.get(address, port, tls, host, scope.probe_path, "%s=%s" % (scope.cookie_name, cookie))
-        except OSError as error:
-            raise OSError("%s port %d: %s" % (address, port, error)) from error
-        found.append(observe(answer, scope.cookie_name, passphrases, scope.cipher, probe.marker, cookie))
-    return found
+    try:
+        return node.get(address, port, tls, scope.virtual_host or "localhost", path,
+                        "%s=%s" % (scope.cookie_name, cookie) if cookie else "")
+    except OSError as error:
+        raise OSError("%s port %d: %s" % (address, port, error)) from error
 
 
 def _own_address(listening: Sequence[str]) -> str:
@@ -72,11 +81,12 @@ def _own_address(listening: Sequence[str]) -> str:
 
 
 def problems(
-    node: Http, probes: Sequence[ScopeProbe], passphrases: Sequence[str], way: Way, only_keys: bool = False
+    node: Http, probes: Sequence[ScopeProbe], passphrases: Sequence[str], way: Way, only_keys: bool = False, store: bool = False
 ) -> List[str]:
     """Sentences about what the server does not do as it should; empty when all is proven.
 
     :param only_keys: whatever else the cookie is like; a key must not wait until a configuration is deployed.
+    :param store: have the scopes whose sessions are in a database write a row and find it again.
     """
     found: List[str] = []
     for probe in probes:
@@ -85,12 +95,41 @@ def problems(
         except OSError as error:
             found.append("scope %s: no answer from %s" % (probe.scope.name, error))
             continue
-        for position, seen in enumerate(answers, 1):
-            wrong = _judge(probe.scope, seen, position, only_keys)
-            if wrong:
-                found.append("scope %s: %s" % (probe.scope.name, wrong))
-                break
+        judged = (_judge(probe.scope, seen, position, only_keys) for position, seen in enumerate(answers, 1))
+        wrong = next(filter(None, judged), "")
+        if not wrong and store and probe.scope.store == "dbd":
+            wrong = store_problem(node, probe.scope, way)
+        if wrong:
+            found.append("scope %s: %s" % (probe.scope.name, wrong))
     return found
+
+
+def store_problem(node: Http, scope: Scope, way: Way) -> str:
+    """What is wrong with a scope's database as httpd uses it, as a sentence; empty where a row is written and found again."""
+    value = ""
+    for told in ("write a session to", "find the session again that it wrote to"):
+        try:
+            answer = _get(node, scope, way, scope.store_path, value)
+        except OSError as error:
+            return "no answer from %s" % error
+        cookie = _store_cookie(answer, scope)
+        if cookie is None:
+            return "httpd could not %s the database (%s answered %d without a session cookie; expected 403 with one)" % (
+                told, scope.store_path, answer.status)
+        if not _ROW.match(cookie.value):
+            return "%s answered with a session cookie that is no name of a row: httpd keeps these sessions in cookies" % (
+                scope.store_path)
+        if value and cookie.value != value:
+            return "httpd could not %s the database; may its user SELECT from the table?" % told
+        for option, was, expected in cookie_deviations(scope, cookie):
+            return "the cookie's %s is %r; expected %r" % (option, was, expected)
+        value = cookie.value
+    return ""
+
+
+def _store_cookie(answer: Answer, scope: Scope) -> Optional[SetCookie]:
+    cookies = [parse_set_cookie(text) for name, text in answer.headers if name.lower() == "set-cookie"]
+    return next((cookie for cookie in reversed(cookies) if cookie.name == scope.cookie_name), None)
 
 
 def _judge(scope: Scope, seen: Observation, position: int, only_keys: bool) -> str:

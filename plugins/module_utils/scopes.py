@@ -229,7 +229,8 @@ def _no_inherited_cookie_store(wide: Scope, narrow: Scope) -> None:
     """A wider section's cookie store holds in the narrower ones as well, httpd has no directive that ends it, and it wins."""
     if (wide.store, narrow.store) == ("cookie", "dbd"):
         raise ScopeError("is inside scope %s, whose sessions are kept in cookies: httpd would keep those of both in cookies. "
-                         "Give scope %s store: dbd too, or keep this one in cookies" % (wide.name, wide.name), narrow.name, "store")
+                         "Give scope %s store: dbd too, or keep this one in cookies" % (wide.name, wide.name),
+                         narrow.name, "store")
 
 
 def _meet(one: Scope, other: Scope) -> bool:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Any, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from .scopes import Scope
 
 HEADER = "# Managed by the Ansible collection httpd_fleet.mod_session; changes by hand are overwritten.\n"
 GROUP = "mod-session-fleet"
@@ -20,6 +22,13 @@ HTTPD_DRIVERS = {"postgresql": "pgsql", "mysql": "mysql", "sqlite": "sqlite3"}
 """What mod_dbd calls each driver."""
 
 TLS = ("verify", "encrypt", "off")
+ARGUMENT: Dict[str, Any] = {"type": "dict", "options": {
+    "driver": {"type": "str"}, "host": {"type": "str"}, "port": {"type": "int"}, "database": {"type": "str"},
+    "user": {"type": "str"}, "password": {"type": "str", "no_log": True}, "tls": {"type": "raw"}, "ca": {"type": "path"},
+    "table": {"type": "str"}, "file": {"type": "path"}, "connect_timeout": {"type": "int"},
+}}
+"""How a module takes the options. Only the password is secret: what is marked so is hidden wherever it occurs in an output."""
+
 _PORTS = {"postgresql": 5432, "mysql": 3306, "sqlite": 0}
 _SERVER_OPTIONS = ("host", "port", "database", "user", "password", "tls", "ca", "connect_timeout")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}\Z|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\Z")
@@ -106,6 +115,18 @@ def parse_store(raw: object, nodes: int = 1) -> Store:
         password=_password(raw, str(driver)), tls=str(tls), ca=ca, table=table, file="",
         connect_timeout=_number(raw, "connect_timeout", 3, 2, 60),
     )
+
+
+def store_for(raw: object, scopes: Sequence[Scope], nodes: int = 1) -> Optional[Store]:
+    """The database that these scopes need; None where they need none.
+
+    :raises StoreOptionError: as :func:`parse_store` does, and where scopes need one and there is none.
+    """
+    names = [scope.name for scope in scopes if scope.store == "dbd"]
+    if names and raw is None:
+        raise StoreOptionError("is not set, but scope %s has store: dbd. Say which database: driver, host, database, user, "
+                               "password" % ", ".join(names))
+    return parse_store(raw, nodes) if names else None
 
 
 def _sqlite(raw: Mapping[Any, Any], table: str, nodes: int) -> Store:
@@ -209,7 +230,7 @@ def render_client_options(store: Store) -> str:
     """
     if store.driver != "mysql":
         return ""
-    lines = ["[%s]" % GROUP, "connect-timeout=%d" % store.connect_timeout]
+    lines = ["[%s]" % GROUP, "connect-timeout=%d" % store.connect_timeout, "protocol=tcp"]
     if store.tls == "verify":
         lines += ["ssl-ca=%s" % store.ca, "ssl-verify-server-cert=1"]
     else:

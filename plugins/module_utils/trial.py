@@ -18,6 +18,7 @@ from .layout import Layout
 from .live import Http, ScopeProbe, Way, problems
 from .passphrases import render_file
 from .scopes import Scope
+from .store import Store, render_client_options, render_store
 from .transaction import Entry
 
 DIRECTORY = "/run/mod-session-fleet-trial"
@@ -28,6 +29,21 @@ _REMEDIES = (
     (r"AH0184[3-8]", "the crypto driver cannot be loaded: install the package that has apr_crypto_openssl "
                      "(Debian: libaprutil1 or libaprutil1t64, Red Hat: apr-util-openssl)"),
     (r"AH0182[34]", "the cipher is not available in this httpd's crypto driver"),
+    (r"AH00629.*(?:password|Access denied|[Pp]asswd)", "the database refuses httpd's user: see user and password of "
+                                                       "session_store, and from where the database lets that user in"),
+    (r"AH00629.*(?:database \".*\" does not exist|Unknown database)", "the database is not there: make it with the playbook "
+                                                                      "httpd_fleet.mod_session.store, or see session_store"),
+    (r"AH00629.*(?:SSL|TLS|certificate)", "the connection to the database cannot be encrypted as session_store says: see host "
+                                          "(it must be the name in the certificate), tls and ca"),
+    (r"AH00629", "httpd's user cannot reach the database: see host and port of session_store, that the database listens there, "
+                 "and the firewall between"),
+    (r"AH00632.*(?:relation|no such table|doesn't exist)", "the table is not in the database: make it with the playbook "
+                                                           "httpd_fleet.mod_session.store"),
+    (r"AH00632.*denied", "httpd's user may not use the table: the playbook httpd_fleet.mod_session.store grants what it needs"),
+    (r"AH00632", "the table is not as httpd needs it: compare it with what the playbook httpd_fleet.mod_session.store prints "
+                 "with -e session_store_print=true"),
+    (r"AH018(?:54|55|57|59).*(?:denied|readonly|read-only)", "httpd's user may not do all that it must with the table: it needs "
+                                                             "SELECT, INSERT, UPDATE and DELETE on one that can be written"),
 )
 
 
@@ -78,13 +94,14 @@ def clean(node: TrialNode) -> None:
 
 
 def run_trial(node: TrialNode, layout: Layout, version: Tuple[int, ...], probes: Sequence[ScopeProbe],
-              passphrases: Sequence[str]) -> List[str]:
+              passphrases: Sequence[str], store: Optional[Store] = None) -> List[str]:
     """Start a throw-away httpd with these scopes and keys and ask it.
 
     An operator's own ``directives`` are left out: they may need modules that only the live server has. They are judged
     by a configtest of the whole live configuration with the new sections added to it.
 
-    :returns: sentences about what does not work; empty when driver, cipher, keys and cookies are proven.
+    :param store: where scopes keep sessions in a database. Without it those scopes are tried with cookies only.
+    :returns: sentences about what does not work; empty when driver, cipher, keys, cookies and database are proven.
     """
     scopes = [replace(probe.scope, directives=()) for probe in probes]
     missing = [name for name in modules_for(scopes) if not _module_file(node, layout, name)]
@@ -95,14 +112,19 @@ def run_trial(node: TrialNode, layout: Layout, version: Tuple[int, ...], probes:
         node.make_directory(DIRECTORY, 0o700)
         port = node.free_port()
         node.write(DIRECTORY + "/passphrases", render_file(passphrases).encode("utf-8"), 0o600, (0, 0))
-        refused = _whole_configuration(node, layout, version, [probe.scope for probe in probes])
+        store_file = _write_store(node, store) if store else ""
+        refused = _whole_configuration(node, layout, version, [probe.scope for probe in probes], store_file)
+        if store and re.search(r"No driver for|load driver|apr_dbd_", refused):
+            refused = "httpd lacks the driver for the database: install %s. %s" % (layout.store_packages[store.driver], refused)
         if refused:
             return [refused]
-        node.write(DIRECTORY + "/httpd.conf", _configuration(node, layout, version, scopes, port).encode("utf-8"),
-                   0o600, (0, 0))
-        process = node.start([layout.binary, "-D", "FOREGROUND", "-f", DIRECTORY + "/httpd.conf"])
+        node.write(DIRECTORY + "/httpd.conf",
+                   _configuration(node, layout, version, scopes, port, store_file).encode("utf-8"), 0o600, (0, 0))
+        # The client library of the driver for MySQL looks for my.cnf in MYSQL_HOME as well.
+        home = ["/usr/bin/env", "MYSQL_HOME=" + DIRECTORY] if store and store.driver == "mysql" else []
+        process = node.start([*home, layout.binary, "-D", "FOREGROUND", "-f", DIRECTORY + "/httpd.conf"])
         try:
-            found = _until_answered(node, probes, passphrases, port)
+            found = _until_answered(node, probes, passphrases, port, store is not None)
         finally:
             node.stop(process)
         return _explain(found, _error_log(node)) if found else []
@@ -110,24 +132,37 @@ def run_trial(node: TrialNode, layout: Layout, version: Tuple[int, ...], probes:
         node.remove_tree(DIRECTORY)
 
 
-def _whole_configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], scopes: Sequence[Scope]) -> str:
+def _write_store(node: TrialNode, store: Store) -> str:
+    """The database's settings for the trial; the name of their file."""
+    options = render_client_options(store)
+    if options:
+        # The workers read these themselves, as httpd's user: it may enter here, and see no names.
+        node.make_directory(DIRECTORY, 0o711)
+        node.write(DIRECTORY + "/my.cnf", options.encode("utf-8"), 0o644, (0, 0))
+    node.write(DIRECTORY + "/store.conf", render_store(store).encode("utf-8"), 0o600, (0, 0))
+    return DIRECTORY + "/store.conf"
+
+
+def _whole_configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], scopes: Sequence[Scope],
+                         store_file: str) -> str:
     """What httpd's configtest has against the live configuration with the new sections; empty when nothing."""
     loads = load_modules(node, layout, modules_for(scopes))
-    text = "\n".join([*loads, _sections(scopes, version, 1)])
+    text = "\n".join([*loads, _sections(scopes, version, 1, store_file)])
     node.write(DIRECTORY + "/sections.conf", text.encode("utf-8"), 0o600, (0, 0))
     status, said = node.run([layout.control, "-t", "-c", "Include %s/sections.conf" % DIRECTORY])
     return "httpd's configtest refuses the new sections: %s" % _without_noise(said) if status else ""
 
 
 def _without_noise(said: str) -> str:
-    lines = [line for line in said.splitlines() if "AH00558" not in line and "Action '" not in line]
+    lines = [line for line in said.splitlines() if not re.search("AH00558|AH02653|Action '", line)]
     return " ".join(line.strip() for line in lines).replace(DIRECTORY + "/", "")
 
 
-def _until_answered(node: TrialNode, probes: Sequence[ScopeProbe], passphrases: Sequence[str], port: int) -> List[str]:
+def _until_answered(node: TrialNode, probes: Sequence[ScopeProbe], passphrases: Sequence[str], port: int,
+                    store: bool) -> List[str]:
     end = node.now() + SECONDS
     while True:
-        found = problems(node, probes, passphrases, Way("127.0.0.1", port))
+        found = problems(node, probes, passphrases, Way("127.0.0.1", port), store=store)
         silent = any("no answer from" in sentence for sentence in found)
         died = "AH00020" in _error_log(node) or "AH00016" in _error_log(node)
         if not silent or died or node.now() >= end:
@@ -169,7 +204,8 @@ def load_modules(node: TrialNode, layout: Layout, names: Sequence[str]) -> List[
             for name, path in found if path]
 
 
-def _configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], scopes: Sequence[Scope], port: int) -> str:
+def _configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], scopes: Sequence[Scope], port: int,
+                   store_file: str) -> str:
     workers = [name for name in ("mpm_event", "mpm_worker", "mpm_prefork") if _module_file(node, layout, name)]
     lines = [
         'ServerRoot "%s"' % DIRECTORY,
@@ -185,15 +221,15 @@ def _configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], sc
         "StartServers 1",
         "Timeout 10",
         "<VirtualHost *:%d>\n    ServerName localhost\n</VirtualHost>" % port,
-        _sections(scopes, version, port),
+        _sections(scopes, version, port, store_file),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _sections(scopes: Sequence[Scope], version: Tuple[int, ...], port: int) -> str:
+def _sections(scopes: Sequence[Scope], version: Tuple[int, ...], port: int, store_file: str) -> str:
     """The scopes with the trial's passphrase file, those of a virtual host in one of their own."""
     key_file = DIRECTORY + "/passphrases"
-    parts = [render([scope for scope in scopes if not scope.virtual_host], key_file, version)]
+    parts = [render([scope for scope in scopes if not scope.virtual_host], key_file, version, store_file)]
     for host in sorted({scope.virtual_host for scope in scopes if scope.virtual_host}):
         own = render([scope for scope in scopes if scope.virtual_host == host], key_file, version)
         parts.append("<VirtualHost *:%d>\n    ServerName %s\n%s</VirtualHost>\n" % (port, host, own))

@@ -12,7 +12,8 @@ short_description: Put session configuration and passphrases live on a node, or 
 version_added: 0.1.0
 description:
   - One transaction. Where nothing differs, on the disk and in what the running server answers, nothing is done.
-  - Else a throw-away httpd proves the new files first (crypto driver, cipher, every passphrase, the cookie's attributes);
+  - Else a throw-away httpd proves the new files first (crypto driver, cipher, every passphrase, the cookie's attributes,
+    and where sessions are in a database that one is written there and found again);
     then they are swapped in atomically, the whole configuration is tested, httpd is reloaded, and the live server is asked
     until it shows the new state.
   - On any failure the old files are put back and loaded, the old state is proven to serve, and the task fails with the reason.
@@ -25,6 +26,7 @@ extends_documentation_fragment:
   - httpd_fleet.mod_session.attributes
   - httpd_fleet.mod_session.attributes.group
   - httpd_fleet.mod_session.ring_store
+  - httpd_fleet.mod_session.store
 options:
   passphrases:
     description:
@@ -81,7 +83,8 @@ attributes:
     details: The trial is run and the prediction is exact; nothing is changed.
   diff_mode:
     support: full
-    details: Directives are shown as they are, passphrases as fingerprints that say nothing about them.
+    details: Directives are shown as they are, passphrases as fingerprints that say nothing about them, what
+      connects to the database not at all.
 requirements:
   - Python 3.9 or later on the node, nothing else
   - C(cryptography) on the controller
@@ -99,6 +102,21 @@ EXAMPLES = r"""
       - name: app
         path: /app
         max_age: 3600
+
+- name: Sessions are live, those of the shop in a database
+  httpd_fleet.mod_session.session_apply:
+    passphrases: "{{ session_keys_passphrases }}"
+    scopes:
+      - name: shop
+        path: /shop
+        store: dbd
+    store:
+      driver: postgresql
+      host: db.example.com
+      database: sessions
+      user: httpd
+      password: "{{ vault_session_store_password }}"
+      ca: /etc/ssl/certs/ca-certificates.crt
 """
 
 RETURN = r"""
@@ -140,6 +158,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrase
 )
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.selinux import SelinuxError, adjust
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import ARGUMENT, StoreOptionError, store_for
 
 
 def main():
@@ -150,6 +169,7 @@ def main():
             "ring_store": {"type": "dict"},  # read on the controller
             "allow_weak": {"type": "bool", "default": False},
             "scopes": {"type": "list", "elements": "dict", "required": True},
+            "store": ARGUMENT,
             "only_keys": {"type": "bool", "default": False, "no_log": False},
             "ring": {"type": "dict", "options": {"id": {"type": "str", "required": True},
                                                  "generation": {"type": "int", "required": True}}},
@@ -166,7 +186,9 @@ def main():
         sealed = {row["scope"]: row for row in module.params["probes"]}
         probes = tuple(ScopeProbe(scope, sealed[scope.name]["marker"], tuple(sealed[scope.name]["cookies"]))
                        for scope in scopes)
-    except (PassphraseError, ScopeError) as error:
+        # A key must not wait for a database.
+        store = None if module.params["only_keys"] else store_for(module.params["store"], scopes)
+    except (PassphraseError, ScopeError, StoreOptionError) as error:
         module.fail_json(msg=str(error), state="untouched")
     except KeyError as error:
         module.fail_json(msg="no sealed probes for scope %s: run this through its action plugin" % error, state="untouched")
@@ -174,9 +196,9 @@ def main():
         layout = layout_for(parse_os_release(handle.read()))
     if layout is None:
         module.fail_json(msg="this distribution is not supported; run session_preflight for details", state="untouched")
-    wish = Wish(layout, passphrases, probes, module.params["only_keys"], ring, module.params["allow_loss"])
+    wish = Wish(layout, passphrases, probes, module.params["only_keys"], ring, module.params["allow_loss"], store)
     node = Node(layout.service)
-    database = any(scope.store == "dbd" for scope in scopes)
+    database = store is not None and store.driver != "sqlite"
     adjusted = []
     try:
         with node.lock(LOCK, LOCK_SECONDS):

@@ -12,10 +12,17 @@ short_description: Say which packages for sessions a node lacks
 version_added: 0.1.0
 description:
   - Reads only. Looks for httpd, its session modules, and the OpenSSL driver of apr-util by its file. A package of the driver
-    is named only where the file is missing and the release has such a package.
+    is named only where the file is missing and the release has such a package. With O(store_driver) also for apr-util's driver
+    of that database.
 extends_documentation_fragment:
   - httpd_fleet.mod_session.attributes
   - httpd_fleet.mod_session.attributes.reads
+options:
+  store_driver:
+    description: The kind of database that sessions are kept in; empty for none.
+    type: str
+    choices: ["", postgresql, mysql, sqlite]
+    default: ""
 author:
   - httpd_fleet maintainers (@httpd-fleet)
 """
@@ -44,12 +51,17 @@ service:
 """
 
 import glob
+import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout import layout_for, parse_os_release
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import Node
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import HTTPD_DRIVERS
 
 DRIVER_FILES = ("/usr/lib/*/apr-util-1/apr_crypto_openssl*.so", "/usr/lib64/apr-util-1/apr_crypto_openssl*.so")
+
+
+STORE_FILES = ("/usr/lib/*/apr-util-1", "/usr/lib64/apr-util-1")
 
 
 def installed(node, family, package):
@@ -66,7 +78,9 @@ def known(node, family, package):
 
 def main():
     """Look, report."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    drivers = ["", *HTTPD_DRIVERS]
+    module = AnsibleModule(argument_spec={"store_driver": {"type": "str", "choices": drivers, "default": ""}},
+                           supports_check_mode=True)
     with open("/etc/os-release", encoding="utf-8") as handle:
         layout = layout_for(parse_os_release(handle.read()))
     if layout is None:
@@ -76,6 +90,9 @@ def main():
     if not any(glob.glob(pattern) for pattern in DRIVER_FILES):
         # The driver first: on Red Hat the package of the module loads session_crypto at once, which needs it to start.
         missing = [name for name in layout.driver_packages if known(node, layout.family, name)] + missing
+    store = module.params["store_driver"]
+    if store and not any(glob.glob(os.path.join(pattern, "apr_dbd_%s*.so" % HTTPD_DRIVERS[store])) for pattern in STORE_FILES):
+        missing.append(layout.store_packages[store])
     module.exit_json(changed=False, missing=missing, family=layout.family, service=layout.service)
 
 

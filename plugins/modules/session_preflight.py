@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - httpd_fleet.mod_session.attributes.reads
   - httpd_fleet.mod_session.attributes.group
   - httpd_fleet.mod_session.ring_store
+  - httpd_fleet.mod_session.store
 options:
   passphrases:
     description: The passphrases, checked only; see M(httpd_fleet.mod_session.session_apply). Or give O(ring_store).
@@ -35,6 +36,10 @@ options:
     type: list
     elements: dict
     required: true
+  nodes:
+    description: How many nodes the fleet has. SQLite is refused for more than one.
+    type: int
+    default: 1
   reachable:
     description: Connect from the controller to the node's ports too. Set it to V(false) where only SSH reaches the nodes.
     type: bool
@@ -80,6 +85,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node impor
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import PassphraseError, validate
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.preflight import CVES, Facts, judge
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import ARGUMENT, StoreOptionError, store_for
 
 
 def read(path):
@@ -121,6 +127,8 @@ def main():
             "ring_store": {"type": "dict"},
             "allow_weak": {"type": "bool", "default": False},
             "scopes": {"type": "list", "elements": "dict", "required": True},
+            "store": ARGUMENT,
+            "nodes": {"type": "int", "default": 1},
             "reachable": {"type": "bool", "default": True},
             "address": {"type": "str", "default": ""},
             "port": {"type": "int", "default": 0},
@@ -130,7 +138,8 @@ def main():
     try:
         validate(module.params["passphrases"], module.params["allow_weak"])
         scopes = parse_scopes(module.params["scopes"])
-    except (PassphraseError, ScopeError) as error:
+        store = store_for(module.params["store"], scopes, module.params["nodes"])
+    except (PassphraseError, ScopeError, StoreOptionError) as error:
         module.fail_json(msg=str(error))
     os_release = parse_os_release(read("/etc/os-release"))
     layout = layout_for(os_release) or DEBIAN
@@ -149,6 +158,9 @@ def main():
         systemd=os.path.isdir("/run/systemd/system"),
     )
     refusals, warnings = judge(facts, scopes)
+    if store and store.ca and not node.is_file(store.ca):
+        refusals.append("session_store ca: there is no file %s here; needed is one with the certificate of the authority that "
+                        "signed the database's" % store.ca)
     for text in warnings:
         module.warn(text)
     result = {"httpd": ".".join(map(str, version)), "refusals": refusals}

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.module_utils.layout import DEBIAN, REDHAT, Layout, layout_for, parse_os_release
+from plugins.module_utils.store import HTTPD_DRIVERS
 
 DEBIAN_12 = '''PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
 NAME="Debian GNU/Linux"
@@ -87,11 +88,14 @@ def test_names_of_our_files(layout: Layout, names: list[str]) -> None:
 def test_a_layout_is_complete(layout: Layout) -> None:
     for field in fields(Layout):
         value = getattr(layout, field.name)
-        for text in value if isinstance(value, tuple) else [value]:
+        texts = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
+        for text in texts:
             assert text == text.rstrip("/") and (not text.count("/") or text.startswith("/")), field.name
     # Links need both of their ends; files of our own must not be read as part of a directory that httpd includes.
     assert bool(layout.modules_available) == bool(layout.modules_enabled) != bool(layout.modules_file)
     assert layout.packages and layout.driver_packages and layout.modules_dirs
+    assert list(layout.store_packages) == list(HTTPD_DRIVERS)
+    assert layout.store_file.rpartition("/")[0] == layout.key_dir, "only root may read it"
     assert len({layout.key_dir, layout.include_dir, layout.conf_dir}) == 3
 
 

@@ -182,9 +182,9 @@ DBDPersist Off
 @pytest.mark.parametrize(
     ("raw", "options"),
     [
-        (MYSQL, "connect-timeout=3\nssl-ca=/etc/ssl/ca.pem\nssl-verify-server-cert=1\n"),
-        ({"driver": "mysql", "tls": "encrypt", **SERVER}, "connect-timeout=3\nssl-enforce=1\nssl-verify-server-cert=0\n"),
-        ({"driver": "mysql", "tls": "off", **SERVER}, "connect-timeout=3\nssl-enforce=0\nssl-verify-server-cert=0\n"),
+        (MYSQL, "connect-timeout=3\nprotocol=tcp\nssl-ca=/etc/ssl/ca.pem\nssl-verify-server-cert=1\n"),
+        ({"driver": "mysql", "tls": "encrypt", **SERVER}, "connect-timeout=3\nprotocol=tcp\nssl-enforce=1\nssl-verify-server-cert=0\n"),
+        ({"driver": "mysql", "tls": "off", **SERVER}, "connect-timeout=3\nprotocol=tcp\nssl-enforce=0\nssl-verify-server-cert=0\n"),
     ],
 )
 def test_options_of_the_client_library(raw: dict[str, Any], options: str) -> None:
