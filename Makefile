@@ -104,6 +104,10 @@ proof: deps  ## sessions lost when the key changes, by this collection and by te
 bench-check: deps-python  ## how long a check of 1,000 and of 10,000 addresses takes, beside a replay (needs httpd and ab)
 	python tests/bench/bench_check.py $(ARGS)
 
+.PHONY: bench-store
+bench-store: deps  ## what a session costs in a cookie and in each database, by its size, in containers (needs ab)
+	python tests/bench/bench_store.py $(ARGS)
+
 .PHONY: build
 build: deps-python  ## the collection as an installable file, in .cache
 	ansible-galaxy collection build --force --output-path $(CACHE)
@@ -115,5 +119,6 @@ lock:  ## write requirements.txt anew from requirements.in (needs network)
 .PHONY: clean
 clean: demo-down  ## remove all that was generated, the images as well
 	@python demo/fleet.py down tests/proof/fleet.json
+	@python demo/fleet.py down tests/bench/store_fleet.json
 	@python demo/fleet.py remove-images
 	rm -rf $(CACHE) .ansible .hypothesis

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Copyright: (c) 2026, the httpd_fleet.mod_session authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-# PostgreSQL and MariaDB with an administrator and TLS only, both without any database of ours.
+# database.sh ADDRESS: PostgreSQL and MariaDB with an administrator and TLS only, both without any database of ours. The
+# machine is called db, and known from outside by that address.
 set -e
 place=/etc/session-db
 if [ ! -e $place/ca.crt ]; then
@@ -11,7 +12,7 @@ if [ ! -e $place/ca.crt ]; then
     openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=databases of a test" -keyout ca.key -out ca.crt 2>/dev/null
     openssl req -newkey rsa:2048 -nodes -subj "/CN=db" -keyout server.key -out server.csr 2>/dev/null
     openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -out server.crt \
-        -extfile <(echo "subjectAltName=DNS:db,IP:127.0.32.21") 2>/dev/null
+        -extfile <(echo "subjectAltName=DNS:db,IP:$1") 2>/dev/null
     for name in postgres mysql; do
         install -d -m 0700 -o $name -g $name $place/$name
         install -m 0600 -o $name -g $name server.key server.crt $place/$name/

@@ -15,7 +15,12 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store impo
     parse_store,
     schema,
 )
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store_keeping import CLIENT_PACKAGES, CLIENTS, by_hand, files
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store_keeping import (
+    CLIENT_PACKAGES,
+    CLIENTS,
+    by_hand,
+    files,
+)
 
 ARGUMENTS = {
     "store": {"type": "dict", "required": True, "no_log": True},
