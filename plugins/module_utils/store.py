@@ -191,7 +191,11 @@ def render_store(store: Store) -> str:
 
 
 def _connections(store: Store) -> Tuple[str, ...]:
-    return ("DBDPersist Off",)
+    """A connection for each request: mod_dbd goes on with those that a restart of the server ended, and they never work again.
+
+    A file does not go away, but opening it for each request locks it (measured: "database is locked" with 16 at once).
+    """
+    return () if store.driver == "sqlite" else ("DBDPersist Off",)
 
 
 def _params(store: Store) -> str:

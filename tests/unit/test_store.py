@@ -175,7 +175,6 @@ def test_sqlite() -> None:
     assert body(render_store(parse_store(SQLITE))) == '''\
 DBDriver sqlite3
 DBDParams "/var/lib/sessions/sessions.db"
-DBDPersist Off
 ''' + STATEMENTS
 
 
