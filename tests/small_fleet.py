@@ -92,6 +92,7 @@ def _server(members: list[Member], port: int, tls: bool) -> real_httpd.RealHttpd
     if tls:
         lines += [f"LoadModule ssl_module {modules}/mod_ssl.so"]
     if any("DBD" in member.more for member in members):
+        # After session_cookie, which the server loads first.
         lines += [f"LoadModule dbd_module {modules}/mod_dbd.so"]
         lines += [f"LoadModule session_dbd_module {modules}/mod_session_dbd.so"]
     secrets = {}

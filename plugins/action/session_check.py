@@ -97,10 +97,9 @@ class ActionModule(ActionBase):
         if not self._scopes:
             raise OptionError("scopes: the list is empty, there is nothing to check")
         names = {scope.name for scope in self._scopes}
-        for option in ("sql_scopes", "fallback"):
-            unknown = sorted(set(options[option]) - names)
-            if unknown:
-                raise OptionError(f"{option}: there is no scope {unknown[0]!r}; there are {', '.join(sorted(names))}")
+        unknown = sorted(set(options["fallback"]) - names)
+        if unknown:
+            raise OptionError(f"fallback: there is no scope {unknown[0]!r}; there are {', '.join(sorted(names))}")
         for path in options["fallback"].values():
             if not is_path(path):
                 raise OptionError(f"fallback: {path!r} is not a URL path without blanks")
@@ -124,7 +123,6 @@ class ActionModule(ActionBase):
             passphrases=(*passphrases, *revoked),
             paths=paths_by_scope(options["paths"], self._scopes),
             fallback={name: str(path) for name, path in options["fallback"].items()},
-            sql=frozenset(options["sql_scopes"]),
             server_name=options["server_name"],
             carry=options["carry"],
             timeout=options["timeout"],
@@ -224,15 +222,19 @@ class ActionModule(ActionBase):
     def _carry(self):
         """Have this node show itself what others made."""
         prober, names = Prober(self._plan), self._names()
-        made = {}
+        made, rows = {}, {}
         for name in names:
             shots = self._registered(name, ASKED).get("shots", [])
             for scope, session in node_side.sessions(prober, shots).items():
                 made.setdefault(scope, {})[name] = session
-        shots = node_side.carry_shots(prober, self._vars["inventory_hostname"], names, made)
+            for scope, row in node_side.rows(prober, shots).items():
+                rows.setdefault(scope, {})[name] = row
+        here = self._vars["inventory_hostname"]
+        shots = node_side.carry_shots(prober, here, names, made)
         walk = self._registered_walk(prober, names)
         if walk is not None:
             shots += node_side.canary_shots(prober, walk)
+        shots += node_side.row_shots(prober, here, rows)  # the last ones: a database that hangs ends this list
         return self._send(prober, shots)
 
     def _walk(self, names):
@@ -240,7 +242,7 @@ class ActionModule(ActionBase):
         if self._canary is None:
             return None
         plan = self._plan
-        return Walk(self._canary, plan.scopes, plan.sql, plan.passphrases, names, self._ended, plan.randomness)
+        return Walk(self._canary, plan.scopes, plan.passphrases, names, self._ended, plan.randomness)
 
     def _registered_walk(self, prober, names):
         """The same, with those that nodes made in the step ask."""
@@ -328,7 +330,6 @@ class ActionModule(ActionBase):
             keys=self._keys,
             limits=self._limits,
             absent=frozenset(self._options["absent"]),
-            sql=self._plan.sql,
             payload=self._payload,
             clock_set=prober.clock.was_set(),
             ring=self._ring,

@@ -25,7 +25,6 @@ ARGUMENT_SPEC: dict[str, dict[str, object]] = {
     "carry": {"type": "str", "choices": ["ring", "matrix", "none"], "default": "ring"},
     "paths": {"type": "list", "elements": "raw", "default": []},
     "fallback": {"type": "dict", "default": {}},
-    "sql_scopes": {"type": "list", "elements": "str", "default": []},
     "payload": {"type": "raw"},
     "canary": {"type": "dict", "default": {}, "no_log": True},
     "warn_drift": {"type": "float"},
@@ -59,6 +58,9 @@ def paths_by_scope(paths: Sequence[object], scopes: Sequence[Scope]) -> dict[str
             if not above:
                 raise OptionError(f"paths: {path!r} is below the path of no scope")
             name = max(above, key=lambda scope: len(scope.path)).name
+        if any(scope.name == name and scope.store == "dbd" for scope in scopes):
+            raise OptionError(f"paths: {path!r} is in the scope {name}, whose sessions are in a database: no answer from there "
+                              "tells whether a row was opened, leave it out")
         if not is_path(path):
             raise OptionError(f"paths: {path!r} is not a URL path without blanks")
         found.setdefault(name, []).append(str(path))

@@ -30,6 +30,9 @@ FAULTS = (
 )
 """Every way in which a node can fail to give an answer at all."""
 
+ROW, COOKIE, NOTHING = "row", "cookie", "nothing"
+"""What a node may answer at a scope's store path: the name of a row; a session in the cookie itself; no session."""
+
 PROBE_STATUS = 403
 """Status of an answer from a scope's probe location."""
 
@@ -106,6 +109,23 @@ class PathView:
 
 
 @dataclass(frozen=True)
+class StoreView:
+    """What one node showed of its database in one scope.
+
+    ``answer``: to a request without a cookie, :data:`ROW`, :data:`COOKIE` or :data:`NOTHING`; ``status``: of that answer,
+    0 without any. ``fault``: why there was no (further) answer. ``look``: of the cookie with the row's name.
+    ``rows``: made by other nodes and by itself, and shown to it; ``lived``: whether it found and opened the row, None where
+    it gave no session at all.
+    """
+
+    answer: str
+    status: int = 0
+    fault: Fault | None = None
+    look: Look | None = None
+    rows: tuple[Carried, ...] = ()
+
+
+@dataclass(frozen=True)
 class View:
     """All that is known of one node in one scope.
 
@@ -116,6 +136,7 @@ class View:
     ``size``: characters of cookie name and value. ``cipher``: the one that opened the answer, empty if none did.
     ``offset``: the node's clock against ours; ``offset_by``: ``expiry`` or ``date``.
     ``canary``: what became of the canary's cookies, by user; empty where none was shown.
+    ``store``: what its database showed; None where it was not asked for that.
     """
 
     node: str
@@ -140,6 +161,7 @@ class View:
     carried: tuple[Carried, ...] = ()
     paths: tuple[PathView, ...] = ()
     canary: tuple[tuple[str, str], ...] = ()
+    store: StoreView | None = None
 
     @property
     def answered(self) -> bool:

@@ -219,10 +219,30 @@ KINDS: dict[str, Kind] = {
         "canary expired",
         "By design: a session that nobody uses ends after its max age. The next check goes on with the newest one, or another.",
     ),
-    "store_lost": Kind(
+    "store_down": Kind(
         FAIL,
-        "session in the database is not found here",
-        "The node reads another database, or cannot decrypt the row: see the error log (AH01850 to AH01864, AH01842).",
+        "database of sessions is out",
+        "No node gets a row written or read: visitors have no sessions until that is mended. Is the database up, and has it "
+        "the table and the rights (playbook store)? The nodes' error logs say what fails: AH01851 no connection, AH01854 to "
+        "AH01860 a statement. Nodes recover by themselves.",
+    ),
+    "store_unreachable": Kind(
+        FAIL,
+        "database of sessions is out on this node",
+        "Visitors of this node have no sessions. Its error log says what fails. No connection (AH01851): is the way from here "
+        "to the database open, are user, password and TLS in session_store right there? A statement (AH01854 to AH01860): has "
+        f"the table its name, and the user its rights (playbook store)? Otherwise: {_DEPLOY.lower()}.",
+    ),
+    "store_not_shared": Kind(
+        FAIL,
+        "node has not the rows of other nodes",
+        "It uses another database or table: visitors lose their session on the way from one to the other. "
+        f"{_DEPLOY}, and look for a DBDParams of the site that replaces the fleet's, or a replica that lags behind.",
+    ),
+    "store_in_cookies": Kind(
+        FAIL,
+        "sessions are kept in cookies here",
+        f"{_DEPLOY}: a session of another node is lost here, and the other way round. Until then it has an old configuration.",
     ),
     # Clocks.
     "clock_drift": Kind(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .canary import FRESH, OTHER, UNKNOWN, UNREADABLE
-from .evidence import PROBE_STATUS, View
+from .evidence import PROBE_STATUS, Look, View
 from .findings import Finding, finding
 from .question import Question
 from .scopes import Scope
@@ -56,13 +56,8 @@ def _judge_view(question: Question, scope: Scope, view: View, by_place: Places) 
     if view.sealed == "none":
         stop = view.fault is not None or any(item.code == "server_error" for item in found)
         return found if stop else found + [_no_cookie(view, scope)]
-    if scope.name in question.sql:
-        if view.sealed == "garbage":
-            return [*found, finding("bad_cookie", view.node, scope.name, "the cookie names no row", "a row's name")]
-        found += _judge_look(view, scope)
-        return found + _judge_store(view)
     keys = _judge_keys(question, view, scope)
-    found += keys + _judge_look(view, scope)
+    found += keys + _judge_looks(view, scope)
     if not keys:
         found += _judge_paths(question, view, scope) + _judge_carried(view, scope, by_place)
     return found
@@ -88,6 +83,9 @@ def _unexpected_status(view: View, scope: Scope) -> list[Finding]:
 
 def _no_cookie(view: View, scope: Scope) -> Finding:
     expected = f"a cookie {scope.cookie_name}"
+    if scope.store == "dbd" and view.status != PROBE_STATUS:
+        # Elsewhere than at the probe location our cookie names no row.
+        return finding("no_evidence", view.node, scope.name, "no key can be shown to it but at a probe location", expected)
     if view.other_names:
         return finding("cookie_name", view.node, scope.name, f"the cookie is called {', '.join(view.other_names)}", expected)
     if view.twice:
@@ -147,10 +145,16 @@ def _names(question: Question, indices: Iterable[int]) -> str:
     return ", ".join(question.name(index) for index in sorted(set(indices)))
 
 
-def _judge_look(view: View, scope: Scope) -> list[Finding]:
-    look = view.look
-    if look is None:
-        return []
+def _judge_looks(view: View, scope: Scope) -> list[Finding]:
+    """Of the cookie at the probe location, and of the one that names a row."""
+    found: dict[tuple[str, str], Finding] = {}
+    for look in (view.look, view.store.look if view.store else None):
+        if look is not None:
+            found.update({(item.code, item.seen): item for item in _judge_look(view, look, scope)})
+    return list(found.values())
+
+
+def _judge_look(view: View, look: Look, scope: Scope) -> list[Finding]:
     found = []
     age = "none" if look.max_age is None else f"{look.max_age} s"
     for code, seen, expected, wrong in (
@@ -227,13 +231,6 @@ def _judge_canary(view: View, scope: Scope) -> list[Finding]:
         seen = "answers to it without a session"
         found.append(finding("canary_unknown", view.node, scope.name, seen, "gives its value back"))
     return found
-
-
-def _judge_store(view: View) -> list[Finding]:
-    lost = [carried.source for carried in view.carried if carried.lived is False]
-    if not lost:
-        return []
-    return [finding("store_lost", view.node, view.scope, f"replaced the session of {_some(lost)}", "finds it")]
 
 
 def _some(names: Sequence[str]) -> str:

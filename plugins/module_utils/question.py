@@ -30,10 +30,10 @@ class Question:
     """What was asked of which fleet.
 
     ``nodes``: all of the inventory group. ``keys``: as they were probed for, the revoked ones last; the index of a key
-    in a view is its place here. ``sql``: names of the scopes whose sessions are kept in a database. ``absent``: nodes
-    that the operator declared absent; they are asked too. ``payload``: bytes of a session that has to fit, 0 for none.
+    in a view is its place here. ``absent``: nodes that the operator declared absent; they are asked too.
+    ``payload``: bytes of a session that has to fit, 0 for none.
     ``clock_set``: microseconds by which the asker's clock was set meanwhile. ``ring``: id and generation of the ring that
-    the keys are from, if any. ``canary``: the canaries after the check, one for each scope with cookies; None: not wanted.
+    the keys are from, if any. ``canary``: the canaries after the check, one for each scope; None: not wanted.
     """
 
     nodes: tuple[str, ...]
@@ -41,7 +41,6 @@ class Question:
     keys: tuple[Key, ...]
     limits: Limits
     absent: frozenset[str] = frozenset()
-    sql: frozenset[str] = frozenset()
     payload: int = 0
     clock_set: int = 0
     ring: tuple[str, int] | None = None

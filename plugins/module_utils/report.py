@@ -16,9 +16,10 @@ from typing import Any
 
 from .canary import USERS, Canary, Phase, Tally
 from .clock import SECOND, Interval
-from .evidence import View
+from .evidence import StoreView, View
 from .findings import Finding
 from .question import Question
+from .store_verdict import shares
 from .verdict import FAILED, HEALTHY, NOT_KNOWN, WARNED, KeyCount, Verdict
 
 SCHEMA = "httpd_fleet.mod_session/check"
@@ -95,7 +96,7 @@ def _scope(question: Question, verdict: Verdict, index: int) -> Data:
         "cookie_name": scope.cookie_name,
         "cipher": scope.cipher,
         "max_age": scope.max_age,
-        "store": "sql" if scope.name in question.sql else "cookie",
+        "store": scope.store,
         "payload_room": room.room if room else None,
         "cookie_overhead": room.overhead if room else None,
         "largest_cookie": room.seen if room else None,
@@ -146,15 +147,13 @@ def _canaries(question: Question) -> list[Data] | None:
     if question.canary is None:
         return None
     carried = {one.scope: one for one in question.canary}
-    return [_canary(scope.name, carried.get(scope.name)) for scope in question.scopes]
+    return [_canary(carried[scope.name]) for scope in question.scopes if scope.name in carried]
 
 
-def _canary(scope: str, one: Canary | None) -> Data:
-    if one is None:
-        return {"scope": scope, "left_out": "its sessions are in a database", "maker": None, "made": None, "phases": []}
+def _canary(one: Canary) -> Data:
     made = moment(one.made) if one.made else None
     phases = [_phase(phase) for phase in one.phases]
-    return {"scope": scope, "left_out": None, "maker": one.maker or None, "made": made, "phases": phases}
+    return {"scope": one.scope, "maker": one.maker or None, "made": made, "phases": phases}
 
 
 def _phase(phase: Phase) -> Data:
@@ -237,9 +236,22 @@ def _view(view: View) -> Data:
         },
         "canary": dict(view.canary) or None,
         "carried": [{"from": carried.source, "lived": carried.lived} for carried in view.carried],
+        "store": _store(view.store),
         "paths": [
             {"path": path.path, "http_status": path.status, "sealed": path.sealed, "opens": path.accepted} for path in view.paths
         ],
+    }
+
+
+def _store(store: StoreView | None) -> Data | None:
+    if store is None:
+        return None
+    return {
+        "answer": store.answer,
+        "fault": store.fault.kind if store.fault else None,
+        "http_status": store.status or None,
+        "shared": shares(store),
+        "rows": [{"from": row.source, "lived": row.lived} for row in store.rows],
     }
 
 

@@ -91,7 +91,7 @@ def from_report(report: Mapping[str, Any]) -> Evidence:
 def _read(report: Mapping[str, Any], ring: str, generation: int) -> Evidence:
     started = calendar.timegm(time.strptime(report["time"], "%Y-%m-%dT%H:%M:%SZ"))
     ids = [str(key["fingerprint"]) for key in report["keys"]]
-    scopes = [scope["name"] for scope in report["scopes"] if scope["store"] != "sql"]
+    scopes = [scope["name"] for scope in report["scopes"]]
     found = {(item["code"], item["node"]) for item in report["findings"]}
     max_ages = {scope["name"]: {int(scope["max_age"])} for scope in report["scopes"]}
     nodes: Dict[str, NodeSeen] = {}

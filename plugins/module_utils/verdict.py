@@ -21,6 +21,7 @@ from .findings import FAIL, INFO, KINDS, SEVERITIES, UNKNOWN, WARN, Finding, fin
 from .node_verdict import Places, judge_node
 from .question import Question, seconds, signed
 from .scopes import Scope
+from .store_verdict import judge_stores, once_for_all
 
 BROWSER_LIMIT = 4096
 """Characters of name and value of a cookie, together, that browsers keep."""
@@ -103,18 +104,27 @@ def judge(question: Question, views: Iterable[View]) -> Verdict:
         found += judge_node(question, node, by_place)
     clocks = _clocks(question, by_place)
     found += _clock_findings(question, clocks)
-    rooms = tuple(_room(question, scope, by_place) for scope in question.scopes if scope.name not in question.sql)
+    rooms = tuple(_room(question, scope, by_place) for scope in question.scopes if scope.store == "cookie")
     found += _fleet_findings(question, rooms)
-    codes = {code: place for place, code in enumerate(KINDS)}
-    found.sort(key=lambda item: (SEVERITIES.index(item.severity), codes[item.code], item.scope))
+    found += judge_stores(question, by_place)
+    found.sort(key=_rank)
+    nodes = _node_status(question, found)
+    found = sorted(once_for_all(question, by_place, found), key=_rank)
     return Verdict(
         status=_STATUS[min((item.severity for item in found), key=SEVERITIES.index, default=INFO)],
-        nodes=_node_status(question, found),
+        nodes=nodes,
         findings=tuple(found),
         keys=tuple(_counts(question, by_place)),
         clocks=clocks,
         rooms=rooms,
     )
+
+
+_CODES = {code: place for place, code in enumerate(KINDS)}
+
+
+def _rank(item: Finding) -> tuple[int, int, str]:
+    return SEVERITIES.index(item.severity), _CODES[item.code], item.scope
 
 
 def _node_status(question: Question, found: list[Finding]) -> dict[str, str]:
@@ -126,7 +136,7 @@ def _node_status(question: Question, found: list[Finding]) -> dict[str, str]:
 
 
 def _counts(question: Question, by_place: Places) -> Iterable[KeyCount]:
-    scopes = [scope.name for scope in question.scopes if scope.name not in question.sql]
+    scopes = [scope.name for scope in question.scopes]
     for index in range(len(question.keys)):
         groups = [("", scopes)] + ([(name, [name]) for name in scopes] if len(scopes) > 1 else [])
         for label, names in groups:

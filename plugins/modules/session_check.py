@@ -12,7 +12,8 @@ short_description: Prove from outside what the running servers of a fleet do wit
 version_added: 0.1.0
 description:
   - Sends real cookies to every node and judges the answers. Which keys each node accepts and encrypts with, whether a
-    session made on one node lives on another, how far the clocks are apart and with what certainty, and whether the
+    session made on one node lives on another, whether rows made on one node are found on the others where a scope keeps its
+    sessions in a database, how far the clocks are apart and with what certainty, and whether the
     cookie is sealed and has the attributes that are configured. Nothing on a node's disk counts as evidence.
   - One task asks the whole fleet from the controller, whatever host it runs for; use C(run_once). The nodes are those
     of the inventory group O(group). They do not depend on C(--limit), C(serial) or on hosts that cannot be reached; a
@@ -69,7 +70,7 @@ options:
     description:
       - V(all) asks from the controller and judges.
       - V(ask), for all hosts, sends the probes from each node to itself; register the result as C(session_check_asked).
-      - V(carry), for all hosts, shows each node the session of another one; register it as C(session_check_carried).
+      - V(carry), for all hosts, shows each node the sessions of others; register it as C(session_check_carried).
       - V(judge), once, judges what the two others registered.
     type: str
     choices: [all, ask, carry, judge]
@@ -86,7 +87,7 @@ options:
   carry:
     description:
       - Which sessions are shown to which other nodes. V(ring), each node's to one other; V(matrix), each to all others;
-        V(none).
+        V(none). Of sessions in a database, with V(ring), those of two nodes to all.
     type: str
     choices: [ring, matrix, none]
     default: ring
@@ -95,6 +96,7 @@ options:
       - More paths that must share the session of their scope, so that no narrower section or C(.htaccess) cuts them
         off.
       - A path, which belongs to the scope with the longest path above it, or a dictionary of C(scope) and C(path).
+      - Not in scopes whose sessions are in a database, where no answer would tell.
     type: list
     elements: raw
     default: []
@@ -104,13 +106,10 @@ options:
         by default.
     type: dict
     default: {}
-  sql_scopes:
-    description: Names of the scopes whose sessions are kept in a database (mod_session_dbd).
-    type: list
-    elements: str
-    default: []
   payload:
-    description: A session that must fit into the cookie. A number of bytes, or the form-encoded text itself.
+    description:
+      - A session that must fit into the cookie. A number of bytes, or the form-encoded text itself. In scopes whose sessions
+        are in a database it need not.
     type: raw
   canary:
     description:

@@ -22,22 +22,20 @@ Fates = tuple[tuple[str, str], ...]
 class Walk:
     """The canaries of one check, by name of the scope.
 
-    ``nodes``: names of the whole group. ``given``: what the check before left. ``sql``: scopes without cookies; they have
-    no canary. ``revoked``: indices of passphrases whose sessions end by design. Only :meth:`look` takes time, and it changes
-    nothing: it may run in a thread.
+    ``nodes``: names of the whole group. ``given``: what the check before left. ``revoked``: indices of passphrases whose
+    sessions end by design. Only :meth:`look` takes time, and it changes nothing: it may run in a thread.
     """
 
     def __init__(
         self,
         given: Mapping[str, Canary],
         scopes: Iterable[Scope],
-        sql: frozenset[str],
         passphrases: Sequence[str],
         nodes: Sequence[str],
         revoked: frozenset[int] = frozenset(),
         randomness: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self.canaries = {scope.name: given.get(scope.name, Canary(scope.name)) for scope in scopes if scope.name not in sql}
+        self.canaries = {scope.name: given.get(scope.name, Canary(scope.name)) for scope in scopes}
         self._passphrases, self._revoked, self._randomness = passphrases, revoked, randomness
         self._places = {name: place for place, name in enumerate(nodes)}
         self._made: set[str] = set()

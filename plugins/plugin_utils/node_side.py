@@ -15,9 +15,10 @@ from typing import Any
 
 from ..module_utils import clock
 from ..module_utils.clock import Interval
-from ..module_utils.evidence import Fault, View
+from ..module_utils.evidence import Fault, View, fold
 from ..module_utils.probe import Answer
 from ..module_utils.scopes import Scope
+from . import store_walk
 from .canary_walk import Fates, Walk
 from .prober import Asked, Node, Prober
 from .wire import Reply
@@ -29,18 +30,17 @@ def key_shots(prober: Prober, walk: Walk | None = None) -> list[Shot]:
     """All probes for one node, in the order of sending; where a canary is wanting, each node makes one."""
     shots = []
     for scope in prober.plan.scopes:
-        if scope.name in prober.plan.sql:
-            shots.append(_shot(scope, "store", None, scope.probe_path, ""))
-            continue
         fallback = prober.plan.fallback.get(scope.name, scope.probe_path)
         keys = range(len(prober.plan.passphrases))
         shots += [_shot(scope, "key", key, scope.probe_path, prober.probe(scope, key, False)) for key in keys]
-        shots += [_shot(scope, "fallback", key, fallback, prober.probe(scope, key, True)) for key in keys]
+        if scope.store == "cookie":
+            shots += [_shot(scope, "fallback", key, fallback, prober.probe(scope, key, True)) for key in keys]
         for path in prober.plan.paths.get(scope.name, ()):
             shots.append(_shot(scope, "path", 0, path, prober.probe(scope, 0, True)))
         if walk is not None and walk.wanting(scope):
             shots.append(_shot(scope, "make", 0, scope.probe_path, walk.seed(scope)))
-    return shots
+    # The last ones: a database that hangs ends this list.
+    return shots + [_shot(scope, "store", None, scope.store_path, "") for scope in prober.stored()]
 
 
 def make_canaries(prober: Prober, walk: Walk, shots: Mapping[str, Sequence[Shot]]) -> None:
@@ -97,6 +97,17 @@ def carry_shots(prober: Prober, node: str, nodes: Sequence[str], made: Mapping[s
     return shots
 
 
+def row_shots(prober: Prober, node: str, rows: Mapping[str, Mapping[str, str]]) -> list[Shot]:
+    """Rows for one node to find. ``rows``: their names by name of the scope, then of the node, in the inventory's order."""
+    shots = []
+    for scope in prober.stored():
+        here = rows.get(scope.name, {})
+        if node in here and prober.plan.carry != "none":
+            for source, row in store_walk.sources(here, list(here), prober.plan.carry == "matrix"):
+                shots.append(_shot(scope, "row", None, scope.store_path, row, source))
+    return shots
+
+
 def _shot(scope: Scope, purpose: str, key: int | None, path: str, value: str, source: str = "") -> Shot:
     return {"scope": scope.name, "purpose": purpose, "key": key, "path": path, "value": value, "source": source}
 
@@ -128,12 +139,18 @@ def asked(prober: Prober, shots: Sequence[Shot]) -> dict[str, Asked]:
     """What the answers to these shots show, by name of the scope."""
     scopes = {scope.name: scope for scope in prober.plan.scopes}
     found: dict[str, Asked] = {name: Asked() for name in scopes}
+    broken = False
     for shot in shots:
         answer, here = shot.get("answer"), found.get(shot["scope"])
         if answer is None or here is None:
             continue
+        in_store = shot["purpose"] in ("store", "row")
         if "fault" in answer:
-            here.fault = here.fault or Fault(str(answer["fault"]), str(answer.get("detail", "")))
+            fault = Fault(str(answer["fault"]), str(answer.get("detail", "")))
+            if not in_store:
+                here.fault, broken = here.fault or fault, True
+            elif not broken:
+                here.store = store_walk.silent(here.store, fault)
             continue
         if shot["purpose"] in ("make", "canary"):
             continue
@@ -141,7 +158,10 @@ def asked(prober: Prober, shots: Sequence[Shot]) -> dict[str, Asked]:
         if shot["purpose"] == "carry":
             prober.record_carried(here, scope, reply, shot["source"], shot["value"])
         elif shot["purpose"] == "store":
-            prober.record_store(here, scope, reply)
+            here.store, here.row = store_walk.made(reply.answer, scope)
+        elif shot["purpose"] == "row":
+            if here.store is not None:
+                here.store = store_walk.shown(here.store, reply.answer, scope, shot["source"], shot["value"])
         else:
             prober.record(here, scope, reply, shot["purpose"], shot["path"], shot["key"], shot["value"])
     return found
@@ -159,6 +179,16 @@ def sessions(prober: Prober, shots: Sequence[Shot]) -> dict[str, str]:
         name: here.session
         for name, here in asked(prober, shots).items()
         if here.session and not any(shot.purpose == "fallback" for shot in here.shots)
+    }
+
+
+def rows(prober: Prober, shots: Sequence[Shot]) -> dict[str, str]:
+    """The name of the row that a node made, by name of the scope, where it takes part in showing them."""
+    keys = len(prober.plan.passphrases)
+    return {
+        name: here.row
+        for name, here in asked(prober, shots).items()
+        if here.row and store_walk.takes_part(fold("", name, keys, here.shots))
     }
 
 

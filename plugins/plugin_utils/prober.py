@@ -22,16 +22,16 @@ from functools import partial
 
 from ..module_utils import clock, cookie, probe
 from ..module_utils.clock import Interval
-from ..module_utils.evidence import Fault, Look, Shot, View, fold
+from ..module_utils.evidence import Fault, Look, Shot, StoreView, View, fold
 from ..module_utils.probe import Answer, Observation
 from ..module_utils.scopes import Scope
+from . import store_walk
 from .canary_walk import Walk
 from .wire import Reply, Target, Wire, WireError
 
 MARK = "no-cache, private"
 """What mod_session_cookie and mod_session_dbd add to Cache-Control whenever sessions are on."""
 
-_UUID_LENGTH = 36
 _LEFT = 300 * clock.SECOND
 """What a probe with an expiry has left: more than clocks are apart, less than a max age that is wrong by mistake."""
 
@@ -72,7 +72,7 @@ class Plan:
 
     ``passphrases``: all keys to probe for, in httpd's order, revoked ones last. ``paths``: other paths by scope name
     that should share the scope's key. ``fallback``: by scope name, where to ask when there is no probe location; the
-    place of the missing probe location itself by default. ``sql``: scopes whose sessions are in a database.
+    place of the missing probe location itself by default.
     ``server_name``: the site's name for scopes without a virtual host; the node's address by default. ``carry``:
     ``ring``, ``matrix`` or ``none``. ``timeout``: seconds for connecting, and for each answer.
     """
@@ -81,7 +81,6 @@ class Plan:
     passphrases: tuple[str, ...]
     paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
     fallback: dict[str, str] = field(default_factory=dict)
-    sql: frozenset[str] = frozenset()
     server_name: str = ""
     carry: str = "ring"
     timeout: float = 10.0
@@ -95,7 +94,8 @@ class Asked:
     """What is known of one node in one scope while it is being asked.
 
     ``session``: one that the node made and will know again. ``best``: the answer with the
-    shortest way among those whose cookie (``best_value``) tells the time.
+    shortest way among those whose cookie (``best_value``) tells the time. ``store`` and ``row``: what its database showed,
+    and the name of the row that was made.
     """
 
     shots: list[Shot] = field(default_factory=list)
@@ -104,6 +104,8 @@ class Asked:
     best_sealed: str = ""
     session: str = ""
     fault: Fault | None = None
+    store: StoreView | None = None
+    row: str = ""
 
 
 class Prober:
@@ -119,6 +121,7 @@ class Prober:
         self._waiting: dict[str, tuple[str, str]] = {}
         self._first: dict[str, Node] = {}
         self._sessions: dict[str, dict[str, str]] = {}
+        self._rows: dict[str, dict[str, str]] = {}
         self._views: dict[tuple[str, str], View] = {}
         self._threads = ThreadPoolExecutor(max_workers=2)
 
@@ -131,14 +134,17 @@ class Prober:
 
     async def _run(self, nodes: Sequence[Node], walk: Walk | None) -> list[View]:
         for scope in self.plan.scopes:
-            if scope.name not in self.plan.sql:
-                for key in range(len(self.plan.passphrases)):
-                    self.probe(scope, key, False)
+            for key in range(len(self.plan.passphrases)):
+                self.probe(scope, key, False)
         await self._each(nodes, self._visit)
         if self.plan.carry == "ring":
             await self._close_rings()
         elif self.plan.carry == "matrix":
             await self._each(nodes, self._show_all)
+        if self.stored():
+            await self._each(nodes, self._make_rows)
+            if self.plan.carry != "none":
+                await self._each(nodes, partial(self._show_rows, [node.name for node in nodes]))
         if walk is not None:
             await self._make_canaries(walk, nodes)
             await self._each(nodes, partial(self._show_canaries, walk))
@@ -204,12 +210,11 @@ class Prober:
         return Wire(self.target(node, scope), self.plan.tls, self.clock.now, self.plan.timeout)
 
     async def _ask(self, wire: Wire, node: Node, scope: Scope, asked: Asked) -> None:
-        if scope.name in self.plan.sql:
-            await self._ask_store(wire, node, scope, asked)
-            return
         for key in range(len(self.plan.passphrases)):
             await self._shoot(wire, node, scope, asked, "key", scope.probe_path, key)
-        if asked.shots[0].seen.status != 403 and all(shot.seen.cookie is None for shot in asked.shots):
+        # Where sessions are in a database a cookie of ours is no name of a row: elsewhere it shows nothing.
+        missing = asked.shots[0].seen.status != 403 and all(shot.seen.cookie is None for shot in asked.shots)
+        if missing and scope.store == "cookie":
             path = self.plan.fallback.get(scope.name, scope.probe_path)
             for key in range(len(self.plan.passphrases)):
                 await self._shoot(wire, node, scope, asked, "fallback", path, key)
@@ -288,7 +293,9 @@ class Prober:
                 clock.from_date(shot.seen.date, shot.sent, shot.received) for shot in dates if shot.seen.date is not None
             )
             offset_by = "date" if offset else ""
-        view = fold(node.name, scope.name, len(self.plan.passphrases), asked.shots, asked.fault, cipher, offset, offset_by)
+        keys = len(self.plan.passphrases)
+        view = fold(node.name, scope.name, keys, asked.shots, asked.fault, cipher, offset, offset_by)
+        view = replace(view, store=asked.store)
         if view.look is not None:
             view = replace(view, look=self._looks.setdefault(view.look, view.look))
         self._views[(node.name, scope.name)] = view
@@ -335,8 +342,6 @@ class Prober:
         return self._carried_shot(reply, scope, source, session)
 
     def _carried_shot(self, reply: Reply, scope: Scope, source: str, session: str) -> Shot:
-        if scope.name in self.plan.sql:
-            return self._store_shot(reply, scope, session, source)
         return self._shot(reply, scope, "carry", scope.probe_path, None, session, source)
 
     async def _close_rings(self) -> None:
@@ -416,27 +421,45 @@ class Prober:
 
     # Sessions in a database
 
-    async def _ask_store(self, wire: Wire, node: Node, scope: Scope, asked: Asked) -> None:
-        self.record_store(asked, scope, await wire.ask(self.request(node, scope, scope.probe_path, "")))
-        await self._carry(wire, node, scope, asked)
+    def stored(self) -> list[Scope]:
+        """The scopes whose sessions are in a database."""
+        return [scope for scope in self.plan.scopes if scope.store == "dbd"]
 
-    def record_store(self, asked: Asked, scope: Scope, reply: Reply) -> None:
-        """Take down the answer to a request without a session, in a scope that keeps them in a database."""
-        shot = self._store_shot(reply, scope, "", "")
-        asked.shots.append(shot)
-        if shot.seen.sealed == "key" and shot.seen.cookie is not None:
-            asked.session = shot.seen.cookie.value
+    async def _make_rows(self, node: Node) -> None:
+        """Have a node write a row in each of these scopes, over connections of their own: a database may make it hang."""
+        for scope in self.stored():
+            view = self._views[(node.name, scope.name)]
+            if not self._answers(node, scope):
+                continue
+            wire = self._wire(node, scope)
+            try:
+                reply = await wire.ask(self.request(node, scope, scope.store_path, ""))
+                store, row = store_walk.made(reply.answer, scope)
+            except WireError as error:
+                store, row = store_walk.silent(None, Fault(error.kind, str(error))), ""
+            finally:
+                wire.close()
+            self._views[(node.name, scope.name)] = replace(view, store=store)
+            if row and store_walk.takes_part(view):
+                self._rows.setdefault(scope.name, {})[node.name] = row
 
-    def _store_shot(self, reply: Reply, scope: Scope, session: str, source: str) -> Shot:
-        """What an answer shows whose cookie names a row of a database: a node that finds the row keeps the name."""
-        answer = reply.answer
-        plain = probe.observe(answer, scope.cookie_name, (), scope.cipher, self.marker, "")
-        value = plain.cookie.value if plain.cookie else ""
-        sealed = "none" if not value else "key" if len(value) == _UUID_LENGTH else "garbage"
-        lived = None if not session else value == session
-        seen = Observation(answer.status, plain.cookie, sealed, None, lived, plain.max_age, plain.date)
-        purpose = "carry" if session else "key"
-        return _shot(reply, purpose, scope.probe_path, None, seen, source)
+    async def _show_rows(self, names: Sequence[str], node: Node) -> None:
+        for scope in self.stored():
+            rows = self._rows.get(scope.name, {})
+            view = self._views[(node.name, scope.name)]
+            store = view.store
+            if node.name not in rows or store is None:
+                continue
+            wire = self._wire(node, scope)
+            try:
+                for source, row in store_walk.sources(rows, names, self.plan.carry == "matrix"):
+                    reply = await wire.ask(self.request(node, scope, scope.store_path, row))
+                    store = store_walk.shown(store, reply.answer, scope, source, row)
+            except WireError as error:
+                store = store_walk.silent(store, Fault(error.kind, str(error)))
+            finally:
+                wire.close()
+            self._views[(node.name, scope.name)] = replace(view, store=store)
 
     # Clocks
 

@@ -184,6 +184,9 @@ def _lives(source: Data, target: Data) -> str:
         if shown is None:
             return UNCLEAR
         carried = [item["lived"] for item in shown["carried"] if item["from"] == source["node"]]
+        if made["store"] and shown["store"]:
+            rows = [item["lived"] for item in shown["store"]["rows"] if item["from"] == source["node"]]
+            told += [bool(rows[0])] if rows else [] if made["store"]["answer"] == shown["store"]["answer"] == "row" else [False]
         key = made["encrypts_with"]
         if carried and carried[0] is not None:
             told.append(carried[0])
@@ -199,7 +202,12 @@ def _lives(source: Data, target: Data) -> str:
 
 
 def _carried(source: Data, target: Data) -> bool:
-    return any(item["from"] == source["node"] for scope in target["scopes"] for item in scope["carried"])
+    return any(item["from"] == source["node"] for scope in target["scopes"] for item in _shown(scope))
+
+
+def _shown(scope: Data) -> list[Data]:
+    """Sessions of other nodes, and rows."""
+    return [*scope["carried"], *(scope["store"]["rows"] if scope["store"] else ())]
 
 
 def _matrix(report: Data) -> list[Data]:
@@ -355,7 +363,7 @@ def _node(row: Data) -> Data:
     keys = sorted({scope["encrypts_with"] for scope in scopes if scope["encrypts_with"]})
     answers = [str(status) for status in sorted({scope["http_status"] for scope in scopes if scope["http_status"]})]
     answers += sorted({scope["fault"].replace("_", " ") for scope in scopes if scope["fault"]})
-    carried = [item["lived"] for scope in scopes for item in scope["carried"]]
+    carried = [item["lived"] for scope in scopes for item in _shown(scope)]
     offset = NONE
     if clock:
         middle, reach = (clock["low"] + clock["high"]) / 2, (clock["high"] - clock["low"]) / 2

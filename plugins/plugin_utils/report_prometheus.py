@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from .report_text import USERS
+from .report_text import USERS, shared
 
 PREFIX = "mod_session_check"
 CLOCKS = ("ok", "warn", "drifted", "unknown")
@@ -80,6 +80,9 @@ def render(report: dict[str, Any]) -> str:
     if shown:
         metric("canary_intact_nodes", "Nodes that gave the canary back.", [(labels, seen["intact"]) for labels, seen in shown])
         metric("canary_lost_nodes", "Nodes that lost it.", [(labels, seen["lost"]) for labels, seen in shown])
+    stored = [({"scope": scope}, count) for scope, count in shared(report).items()]
+    if stored:
+        metric("store_nodes", "Nodes that write rows of the database and find each other's.", stored)
     room = [({"scope": item["name"]}, item["payload_room"]) for item in report["scopes"] if item["payload_room"]]
     metric("payload_room_bytes", "Bytes of session that fit into a scope's cookie.", room)
     return "\n".join(lines) + "\n"

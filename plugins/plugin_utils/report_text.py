@@ -35,7 +35,7 @@ def render(report: dict[str, Any], width: int = 100) -> str:
         if len(groups) > MOST_GROUPS:
             lines.append(f"... and {len(groups) - MOST_GROUPS} more kinds of findings")
         lines.append("")
-    lines += _clock(report["clock"]) + _canary(report) + _room(report)
+    lines += _clock(report["clock"]) + _canary(report) + _store(report) + _room(report)
     lines += ["", f"{WORDS[report['status']]}: {report['summary']}"]
     return "\n".join(lines)
 
@@ -147,7 +147,7 @@ def _canary(report: dict[str, Any]) -> list[str]:
         last = one["phases"][-1] if one["phases"] else {}
         shown = [f"{user} {last[user]['intact']}/{last['nodes']}" for user in USERS if last.get(user)]
         if not shown:
-            lines.append(f"canary  {one['scope']}: none, {one['left_out'] or 'no node made one'}")
+            lines.append(f"canary  {one['scope']}: none, no node made one")
             continue
         checks = len(one["phases"])
         lost = sum(1 for phase in one["phases"] if lost_in(phase))
@@ -160,6 +160,23 @@ def _canary(report: dict[str, Any]) -> list[str]:
 def lost_in(phase: dict[str, Any]) -> bool:
     """Whether any node lost the canary in a phase."""
     return any(phase[user] and phase[user]["lost"] for user in USERS)
+
+
+def _store(report: dict[str, Any]) -> list[str]:
+    lines = []
+    for scope, count in shared(report).items():
+        lines.append(f"rows    {scope}: {count}/{report['nodes']['total']} nodes write rows and find each other's")
+    return lines
+
+
+def shared(report: dict[str, Any]) -> dict[str, int]:
+    """How many nodes write rows and found those that they were shown, by scope whose sessions are in a database."""
+    found = {scope["name"]: 0 for scope in report["scopes"] if scope["store"] == "dbd"}
+    for row in report["details"]:
+        for view in row["scopes"]:
+            if view["store"] and view["store"]["shared"]:
+                found[view["scope"]] += 1
+    return found
 
 
 def _room(report: dict[str, Any]) -> list[str]:

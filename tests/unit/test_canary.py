@@ -248,15 +248,11 @@ APP = SCOPES[0]
 
 
 def walk(given=None, **more):
-    return Walk(given or {}, SCOPES, frozenset(["shop"]), (A, B), NODES, **more)
+    return Walk(given or {}, SCOPES, (A, B), NODES, **more)
 
 
 def answers(value, received=NOW, name="session"):
     return Answer(403, (("Set-Cookie", f"{name}={value};Max-Age={AGE};path=/app"),), received, received)
-
-
-def test_a_scope_without_cookies_has_none():
-    assert walk().wanting(APP) and not walk().wanting(SCOPES[1]) and walk().cookies(SCOPES[1]) == []
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ MAKE = {"make": True}
 HOUR = 3600 * clock.SECOND
 
 
-def check(option, keys, lists=None, revoked=frozenset(), down=(), sql=(), **scope):
+def check(option, keys, lists=None, revoked=frozenset(), down=(), **scope):
     """One check of servers that have these keys, each its own if it is in ``lists``, by number.
 
     Returns the phase, the findings, the option for the next check, and the canary.
@@ -42,8 +42,8 @@ def check(option, keys, lists=None, revoked=frozenset(), down=(), sql=(), **scop
     port = fleet.free_port()
     scopes = parse_scopes([{**fleet.SCOPE, **scope, "port": port}])
     with fleet.running([member for number, member in enumerate(members) if number not in down], port):
-        walk = Walk(canary.read(option), scopes, frozenset(sql), keys, ADDRESSES, revoked)
-        plan = Plan(scopes, tuple(keys), sql=frozenset(sql), timeout=5)
+        walk = Walk(canary.read(option), scopes, keys, ADDRESSES, revoked)
+        plan = Plan(scopes, tuple(keys), timeout=5)
         views = Prober(plan).run([member.node for member in members], walk)
     after = walk.end(views, 1000, None)
     states = ["revoked" if index in revoked else "secondary" if index else "primary" for index in range(len(keys))]
@@ -164,8 +164,3 @@ def test_in_scopes_of_all_kinds(scope):
     for keys in [(A,), (A, B), (B, A)]:
         phase, found, option, _one = check(option, keys, **scope)
         assert found == set() and shares(phase) == (ALL, ALL)
-
-
-def test_sessions_in_a_database_have_none():
-    phase, _found, option, _one = check(MAKE, (A,), sql=["app"])
-    assert phase is None and option == {"scopes": {}}

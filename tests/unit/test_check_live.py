@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_fleet as fleet
 from small_fleet import KEYS, OLD_KEY, OTHER_KEY, Member
 
-from plugins.module_utils import clock
+from plugins.module_utils import clock, store
 from plugins.module_utils.question import Key, Question
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.verdict import Verdict, judge
@@ -208,44 +208,105 @@ def test_tls(tmp_path):
 
 
 SQLITE = next(Path("/usr/lib").glob("*/apr-util-1/apr_dbd_sqlite3*.so"), None)
-DBD = """
-DBDriver sqlite3
-DBDParams "{root}/%s.db"
-DBDPrepareSQL "delete from session where key = %%s" deletesession
-DBDPrepareSQL "update session set value = %%s, expiry = %%lld, key = %%s where key = %%s" updatesession
-DBDPrepareSQL "insert into session (value, expiry, key) values (%%s, %%lld, %%s)" insertsession
-DBDPrepareSQL "select value from session where key = %%s and (expiry = 0 or expiry > %%lld)" selectsession
-"""
+DBD = {"store": "dbd"}
 
 
-@pytest.mark.skipif(SQLITE is None, reason="apr-util's driver for SQLite is not installed")
-def test_sessions_in_a_database():
-    stored = (("SessionCookieName", "SessionDBDCookieName"), ("SessionCookieRemove Off", ""))
-    members = [Member(f"127.0.1.{last}", replace=stored, more=DBD % "shared") for last in (1, 2, 3)]
-    other_rows = Member("127.0.1.4", replace=stored, more=DBD % "another")
-    other_key = Member("127.0.1.5", replace=stored, more=DBD % "shared", keys=OTHER_KEY)
-    in_cookies = Member("127.0.1.6")
-    port = fleet.free_port()
-    with fleet.running([*members, other_rows, other_key, in_cookies], port) as (server,):
+def database(name):
+    """What a node is told of a database, a file of SQLite in the server's folder. All nodes are one httpd here: with lasting
+    connections they do not lock the file for each other."""
+    text = store.render_store(store.parse_store({"driver": "sqlite", "file": f"/root/{name}.db"}))
+    return text.replace("/root", "{root}").replace("DBDPersist Off", "DBDPersist On")
+
+
+@contextlib.contextmanager
+def databases(members, port, *names):
+    """The fleet, with databases that have a table each."""
+    with fleet.running(members, port) as (server,):
         folder = Path(server._root)
-        folder.chmod(0o777)  # SQLite keeps a journal beside its file
-        for name in ("shared", "another"):
-            with contextlib.closing(sqlite3.connect(folder / f"{name}.db")) as rows, rows:
-                rows.execute("create table session (key text primary key, value text, expiry bigint)")
-            (folder / f"{name}.db").chmod(0o666)
-        assert sql_findings(members, port) == {}
-        assert sql_findings([*members, other_rows], port, carry="matrix")[other_rows.address] == {"store_lost"}
-        assert sql_findings([*members, other_key], port, carry="matrix")[other_key.address] == {"store_lost"}
-        assert sql_findings([*members, in_cookies], port) == {in_cookies.address: {"bad_cookie"}}
+        folder.chmod(0o777)  # SQLite keeps files beside its own
+        for name in names:
+            made = store.parse_store({"driver": "sqlite", "file": str(folder / f"{name}.db")})
+            with contextlib.closing(sqlite3.connect(made.file)) as rows, rows:
+                for statement in store.schema(made):
+                    rows.execute(statement)
+            Path(made.file).chmod(0o666)
+        yield folder
 
 
-def sql_findings(members, port, **plan):
-    scopes = parse_scopes([{**fleet.SCOPE, "port": port}])
+def stored(address, name="shared", **more):
+    return Member(address, DBD, more=database(name), **more)
+
+
+needs_sqlite = pytest.mark.skipif(SQLITE is None, reason="apr-util's driver for SQLite is not installed")
+
+
+@needs_sqlite
+@pytest.mark.parametrize("carry", ["ring", "matrix"])
+def test_sessions_in_a_database(carry):
+    members = [stored(f"127.0.1.{last}") for last in (1, 2, 3)]
+    faults = {
+        "127.0.1.4": (stored("127.0.1.4", "another"), "store_not_shared"),
+        "127.0.1.5": (stored("127.0.1.5", keys=OTHER_KEY), "wrong_key"),
+        "127.0.1.6": (Member("127.0.1.6"), "store_in_cookies"),
+        "127.0.1.7": (stored("127.0.1.7", "no-table"), "store_unreachable"),
+        "127.0.1.8": (stored("127.0.1.8", keys=f"{KEYS[1]}\n{KEYS[0]}\n"), "wrong_order"),
+        "127.0.1.9": (
+            stored("127.0.1.9", replace=(("DBDCookieName session Path=/app", "DBDCookieName session Path=/"),)),
+            "cookie_path",
+        ),
+        "127.0.1.10": (stored("127.0.1.10", keys=KEYS[0]), "key_missing"),
+        "127.0.1.11": (stored("127.0.1.11", replace=(without_probe(),)), "no_evidence"),
+        "127.0.1.12": (stored("127.0.1.12", replace=(("    SessionCookieName", "    #"),)), "bad_cookie"),
+    }
+    port = fleet.free_port()
+    with databases([*members, *(member for member, _code in faults.values())], port, "shared", "another"):
+        verdict = check_stored(members, port, carry=carry)
+        assert findings(verdict) == {} and verdict.rooms == ()
+        assert [(count.opens, count.encrypts) for count in verdict.keys] == [(3, 3), (3, 0)]
+        assert verdict.clocks.verdict == clock.OK and not verdict.clocks.coarse
+        for address, (member, code) in faults.items():
+            expected = {code, "probe_missing"} if code == "no_evidence" else {code}
+            # Also as the first one, whose rows the others are shown.
+            assert findings(check_stored([*members, member], port, carry=carry)) == {address: expected}
+            assert findings(check_stored([member, *members], port, carry=carry)) == {address: expected}
+        everyone = [member for member, _code in faults.values()] + members
+        seen = findings(check_stored(everyone, port, carry=carry))
+        assert {address: code for address, (_member, code) in faults.items()}.items() <= {
+            address: min(codes - {"probe_missing"}) for address, codes in seen.items()}.items()  # fmt: skip
+        assert set(seen) == set(faults)
+        assert findings(check_stored(members[:1], port, carry=carry)) == {}
+
+
+@needs_sqlite
+def test_a_database_that_is_out_is_no_fault_of_nodes():
+    members, port = [stored(f"127.0.1.{last}") for last in (1, 2, 3)], fleet.free_port()
+    with databases(members, port):
+        verdict = check_stored(members, port)
+        assert findings(verdict) == {"": {"store_down"}} and set(verdict.nodes.values()) == {"failed"}
+        assert findings(check_stored(members[:1], port)) == {"127.0.1.1": {"store_unreachable"}}
+    with databases(members, port, "shared") as folder:
+        assert findings(check_stored(members, port)) == {}
+        with contextlib.closing(sqlite3.connect(folder / "shared.db")) as rows, rows:
+            rows.execute("create trigger no_reading before update on session begin select raise(abort, 'no'); end")
+        # It comes out where a row is shown.
+        assert findings(check_stored(members, port)) == {"": {"store_down"}}
+
+
+@needs_sqlite
+def test_a_database_that_nobody_shares():
+    members, port = [stored(f"127.0.1.{last}", f"own{last}") for last in (1, 2)], fleet.free_port()
+    with databases(members, port, "own1", "own2"):
+        assert findings(check_stored(members, port)) == {member.address: {"store_not_shared"} for member in members}
+        assert findings(check_stored(members, port, carry="none")) == {}
+
+
+def check_stored(members, port, **plan):
+    scopes = parse_scopes([{**fleet.SCOPE, **DBD, "port": port}])
     nodes = [member.node for member in members]
-    views = Prober(Plan(scopes, KEYS, sql=frozenset(["app"]), timeout=5, **plan)).run(nodes)
+    # One after the other: SQLite says that it is locked where several use it at once.
+    views = Prober(Plan(scopes, KEYS, timeout=5, concurrency=1, **plan)).run(nodes)
     keys = (Key("", "primary"), Key("", "secondary"))
-    names = tuple(node.name for node in nodes)
-    return findings(judge(Question(names, scopes, keys, clock.limits(3600), sql=frozenset(["app"])), views))
+    return judge(Question(tuple(node.name for node in nodes), scopes, keys, clock.limits(3600)), views)
 
 
 def test_a_session_that_is_loaded_twice_is_no_path_of_its_own():

@@ -62,7 +62,7 @@ def through_nodes(module, members, port, option=None, **plan):
         """A new one in each step, as steps share no memory."""
         if given is None:
             return None
-        found = Walk(given, scopes, frozenset(), KEYS, names)
+        found = Walk(given, scopes, KEYS, names)
         if prober is not None:
             node_side.make_canaries(prober, found, asked)
         return found

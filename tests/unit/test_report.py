@@ -15,7 +15,7 @@ import pytest
 from plugins.module_utils import clock, report
 from plugins.module_utils.canary import USERS, Canary, Held, advance
 from plugins.module_utils.clock import SECOND, Interval
-from plugins.module_utils.evidence import Carried, Fault, Look, View
+from plugins.module_utils.evidence import Carried, Fault, Look, StoreView, View
 from plugins.module_utils.question import Key, Question
 from plugins.module_utils.ring_evidence import from_report
 from plugins.module_utils.scopes import parse_scopes
@@ -95,7 +95,8 @@ def test_json_is_as_documented():
             for value in data:
                 yield from members(value)
 
-    missing = {key for key in members(made(5, FAULTS)) if f"`{key}`" not in text}
+    several = (made(5, FAULTS), in_database(web1=found("web1")))
+    missing = {key for data in several for key in members(data) if f"`{key}`" not in text}
     assert missing == set()
 
 
@@ -174,14 +175,50 @@ def test_the_journey_of_a_canary_on_the_page():
 
 
 def test_what_has_no_canary_is_said():
-    scopes = (*SCOPES, *parse_scopes([{"name": "shop", "path": "/shop", "cookie_name": "s"}]))
-    question = Question(("web1",), scopes, KEYS, clock.limits(3600), sql=frozenset(["shop"]))
+    question = Question(("web1",), SCOPES, KEYS, clock.limits(3600))
     question = replace(question, canary=(advance(Canary("app"), False, {}, None, ["web1"], NOW // SECOND, None),))
     data = report.build(question, [], judge(question, []), NOW, NOW, "controller")
+    assert "canary  app: none, no node made one" in report_text.render(data)
+    assert "no node made one" in Page(report_html.render(data)).text
+
+
+STORED = parse_scopes([{"name": "app", "path": "/app", "store": "dbd"}])
+
+
+def in_database(**stores):
+    """A report of nodes whose sessions are in a database."""
+    cookies = {"status": 403, "sealed": "key", "encrypts_with": 0, "accepts": (True, True), "look": LOOK, "size": 143}
+    views = [View(node, "app", **cookies, cipher="aes256", offset=Interval(0, 1), offset_by="expiry", store=store)
+             for node, store in stores.items()]  # fmt: skip
+    question = Question(tuple(stores), STORED, KEYS, clock.limits(3600), payload=9000)
+    return report.build(question, views, judge(question, views), NOW, NOW, "controller")
+
+
+def found(*sources):
+    return StoreView("row", 403, None, LOOK, tuple(Carried(source, source != "web9") for source in sources))
+
+
+def test_sessions_in_a_database():
+    data = in_database(web1=found("web1", "web2"), web2=found("web1", "web2"), web3=StoreView("nothing", 403))
+    (scope,) = data["scopes"]
+    assert scope["store"] == "dbd" and scope["payload_room"] is None
+    first, _second, third = (row["scopes"][0]["store"] for row in data["details"])
+    assert first == {"answer": "row", "fault": None, "http_status": 403, "shared": True,
+                     "rows": [{"from": "web1", "lived": True}, {"from": "web2", "lived": True}]}  # fmt: skip
+    assert (third["answer"], third["shared"], third["rows"]) == ("nothing", False, [])
     text = report_text.render(data)
-    assert "canary  app: none, no node made one" in text and "canary  shop: none, its sessions are in a database" in text
-    words = Page(report_html.render(data)).text
-    assert "no node made one" in words and "its sessions are in a database" in words
+    assert "rows    app: 2/3 nodes write rows and find each other's" in text and "room" not in text
+    assert 'mod_session_check_store_nodes{scope="app"} 2' in report_prometheus.render(data)
+    titles = [attrs["title"] for attrs in Page(report_html.render(data)).all("td") if "title" in attrs]
+    assert "web1 → web2: opens, carried" in titles and "web1 → web3: refuses" in titles and "web3 → web1: refuses" in titles
+    assert from_report({**data, "ring": {"id": "r1", "generation": 7}}).nodes["web3"].accepts == {"9f2c41aa", "d07b3e55"}
+
+
+def test_a_database_that_is_out_is_one_finding():
+    data = in_database(web1=StoreView("nothing", 403), web2=StoreView("nothing", 403))
+    assert data["summary"].startswith("2 of 2 nodes failed") and [one["code"] for one in data["findings"][:1]] == ["store_down"]
+    assert "of all 2 nodes asked, each answers without a session (status 403)" in report_text.render(data)
+    assert [one["node"] for one in data["findings"] if one["severity"] == "fail"] == [None]
 
 
 @pytest.mark.parametrize("render", [json.dumps, report_text.render, report_html.render, report_prometheus.render])

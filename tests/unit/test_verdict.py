@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from plugins.module_utils import clock
 from plugins.module_utils.clock import SECOND, Interval
 from plugins.module_utils.cookie import CIPHERS, sealed_length
-from plugins.module_utils.evidence import FAULTS, Carried, Fault, Look, PathView, Shot, View, fold
+from plugins.module_utils.evidence import FAULTS, Carried, Fault, Look, PathView, Shot, StoreView, View, fold
 from plugins.module_utils.findings import KINDS, SEVERITIES
 from plugins.module_utils.probe import Observation, parse_set_cookie
 from plugins.module_utils.question import STATES, Key, Question
@@ -247,12 +247,99 @@ def test_a_key_counts_where_all_scopes_have_it():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("lived", "found"), [(True, set()), (None, set()), (False, {("d", "store_lost")})])
-def test_sessions_in_a_database(lived, found):
-    views = [good(node, encrypts_with=None, accepts=(None, None), cipher="") for node in NODES]
-    views[3] = replace(views[3], carried=(Carried("a", lived),))
-    verdict = judge(question(sql=frozenset(["app"])), views)
-    assert codes(verdict) == found and verdict.rooms == ()
+# Sessions in a database
+
+STORED = parse_scopes([{"name": "app", "path": "/app", "store": "dbd"}])
+OUT = StoreView("nothing", 403)
+
+
+def rows(*sources, **others):
+    """A node that found the rows of these nodes, and did (True), did not (False) or could not (None) find those of others."""
+    told = [*((one, True) for one in sources), *others.items()]
+    return StoreView("row", 403, None, LOOK, tuple(Carried(*pair) for pair in told))
+
+
+def stored(*stores, **changes):
+    views = [good(node, store=store) for node, store in zip(NODES, stores)]
+    return judge(question(scopes=STORED, **changes), views)
+
+
+@pytest.mark.parametrize(
+    ("stores", "found"),
+    [
+        ([rows("a", "b")] * 4, set()),
+        ([rows()] * 4, set()),
+        # One of four is out, or is the odd one, as who shows rows or not.
+        ([rows("a", "b")] * 3 + [OUT], {("d", "store_unreachable")}),
+        ([rows("a", "b")] * 3 + [rows(a=None, b=None)], {("d", "store_unreachable")}),
+        ([rows("a", "b")] * 3 + [rows("a", b=None)], {("d", "store_unreachable")}),
+        ([rows("a", "b")] * 3 + [replace(OUT, fault=Fault("timeout", "no answer in 5 s"))], {("d", "store_unreachable")}),
+        ([rows("a", "b")] * 3 + [replace(rows("a"), fault=Fault("timeout"))], {("d", "store_unreachable")}),
+        ([rows("a", "b")] * 3 + [StoreView("cookie", 403)], {("d", "store_in_cookies")}),
+        ([rows("a", "b")] * 3 + [rows(a=False, b=False)], {("d", "store_not_shared")}),
+        ([rows("a", b=False), *[rows("b", a=False)] * 3], {("a", "store_not_shared")}),
+        ([rows("b", a=False)] * 4, {("a", "store_not_shared")}),
+        # Nobody is more than half.
+        ([rows("a", b=False), rows("b", a=False)] * 2, {(node, "store_not_shared") for node in NODES}),
+        # They share it, and yet a row is missed: its own, or another's.
+        ([rows(a=False), rows("a"), rows("a"), rows("a")], {("a", "store_not_shared")}),
+        ([rows("a", "b"), rows("a", "b"), rows("a", "b"), rows("a", b=False)], {("d", "store_not_shared")}),
+        ([rows("a", b=False), rows("b", a=False), OUT, OUT],
+         {("a", "store_not_shared"), ("b", "store_not_shared"), ("c", "store_unreachable"), ("d", "store_unreachable")}),
+        ([rows("a", "b"), rows("a", "b"), rows(a=False, b=False), rows(a=False, b=False)],
+         {(node, "store_not_shared") for node in NODES}),
+        # It is the database.
+        ([OUT] * 4, {("", "store_down")}),
+        ([OUT, rows(a=None), OUT, replace(OUT, status=0, fault=Fault("timeout"))], {("", "store_down")}),
+        ([OUT, OUT, StoreView("cookie", 403), OUT],
+         {("a", "store_unreachable"), ("b", "store_unreachable"), ("c", "store_in_cookies"), ("d", "store_unreachable")}),
+    ],
+)  # fmt: skip
+def test_sessions_in_a_database(stores, found):
+    verdict = stored(*stores)
+    assert codes(verdict) == found and verdict.rooms == () and verdict.passed is (not found)
+    failed = set(NODES) if ("", "store_down") in found else {node for node, _code in found}
+    assert {node for node, status in verdict.nodes.items() if status == "failed"} == failed
+    assert all(item.seen and item.expected and item.remedy for item in verdict.findings)
+
+
+def test_a_database_that_is_out_is_said_once_for_all_scopes():
+    scopes = parse_scopes([{"name": "app", "path": "/app", "store": "dbd"}, {"name": "shop", "path": "/shop", "store": "dbd"},
+                           {"name": "old", "path": "/old"}])  # fmt: skip
+    looks = {"app": LOOK, "shop": replace(LOOK, path="/shop"), "old": replace(LOOK, path="/old")}
+
+    def check(*out):
+        stores = {node: OUT if node in out else replace(rows("a"), look=None) for node in NODES}
+        views = [replace(good(node), scope=name, look=look, store=None if name == "old" else stores[node])
+                 for node in NODES for name, look in looks.items()]  # fmt: skip
+        verdict = judge(question(scopes=scopes), views)
+        assert [room.scope for room in verdict.rooms] == ["old"]
+        return [(item.node, item.code, item.scope) for item in verdict.findings]
+
+    assert check(*NODES) == [("", "store_down", "")]
+    assert check("b") == [("b", "store_unreachable", "")]
+    assert check() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [({"status": 404}, "probe_missing"), ({**GONE, "marked": False}, "sessions_off"), ({**GONE, "status": 404}, "no_evidence"),
+     ({"encrypts_with": 1}, "wrong_order")],
+)  # fmt: skip
+def test_a_database_that_is_not_asked_is_not_out(changes, code):
+    store = None if code == "wrong_order" else OUT
+    views = [*(good(node, store=rows("a")) for node in NODES[:3]), good("d", store=store, **changes)]
+    found = codes(judge(question(scopes=STORED), views))
+    assert ("d", code) in found and not [code for _node, code in found if code.startswith("store")]
+
+
+def test_the_cookie_that_names_a_row_is_looked_at_too():
+    wrong = replace(rows("a"), look=replace(LOOK, http_only=False))
+    assert codes(stored(rows("a"), rows("a"), rows("a"), wrong)) == {("d", "cookie_http_only")}
+
+
+def test_a_row_need_not_fit_into_a_cookie():
+    assert stored(*[rows("a")] * 4, payload=100_000).passed
 
 
 def test_the_gravest_come_first():
