@@ -97,8 +97,9 @@ def parse_store(raw: object, nodes: int = 1) -> Store:
         return _sqlite(raw, table, nodes)
     if raw.get("file"):
         raise StoreOptionError("is for SQLite only; leave it out, or set driver: sqlite", "file")
-    tls = raw.get("tls", "verify")
-    tls = "off" if tls is False else tls  # YAML reads off as false
+    tls = raw.get("tls")
+    # YAML reads off as false; a module gets None for what was not given.
+    tls = "off" if tls is False else "verify" if tls is None else tls
     if tls not in TLS:
         raise StoreOptionError("expected one of %s, found %r" % (", ".join(TLS), tls), "tls")
     ca = _text(raw, "ca", "", _FILE, "an absolute file name")

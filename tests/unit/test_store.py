@@ -54,6 +54,7 @@ def test_defaults() -> None:
         ("table", "app_sessions", "app_sessions"),
         ("connect_timeout", 60, 60),
         ("password", "x", "x"),
+        ("tls", None, "verify"),
         ("file", "", ""),
     ],
 )
