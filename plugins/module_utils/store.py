@@ -102,6 +102,9 @@ def parse_store(raw: object, nodes: int = 1) -> Store:
     tls = "off" if tls is False else "verify" if tls is None else tls
     if tls not in TLS:
         raise StoreOptionError("expected one of %s, found %r" % (", ".join(TLS), tls), "tls")
+    host = _text(raw, "host", None, _HOST, "a host name or an address")
+    if (driver, host.lower()) == ("mysql", "localhost"):
+        raise StoreOptionError("means a socket and not the network to MySQL's client library; say 127.0.0.1", "host")
     ca = _text(raw, "ca", "", _FILE, "an absolute file name")
     if tls == "verify" and not ca:
         raise StoreOptionError("is needed with tls: verify: the file on the nodes with the certificate of the authority that "
@@ -110,8 +113,7 @@ def parse_store(raw: object, nodes: int = 1) -> Store:
         raise StoreOptionError("is read with tls: verify only, found tls: %s; leave one of them out" % tls, "ca")
     name = "1 to 63 characters of A-Z a-z 0-9 _ -, a letter or _ first"
     return Store(
-        driver=str(driver), host=_text(raw, "host", None, _HOST, "a host name or an address"),
-        port=_number(raw, "port", _PORTS[str(driver)], 1, 65535),
+        driver=str(driver), host=host, port=_number(raw, "port", _PORTS[str(driver)], 1, 65535),
         database=_text(raw, "database", None, _NAME, name), user=_text(raw, "user", None, _NAME, name),
         password=_password(raw, str(driver)), tls=str(tls), ca=ca, table=table, file="",
         connect_timeout=_number(raw, "connect_timeout", 3, 2, 60),
@@ -210,6 +212,9 @@ def _params(store: Store) -> str:
     found = {"host": store.host, "port": str(store.port), "dbname": store.database, "user": store.user,
              "password": store.password, "connect_timeout": str(store.connect_timeout),
              "tcp_user_timeout": str(store.connect_timeout * 1000), "sslmode": mode}
+    if store.tls != "off":
+        # Else libpq looks for one in the home of whoever started httpd, and refuses to go on where it may not look.
+        found["sslcert"] = "/nonexistent"
     if store.ca:
         found["sslrootcert"] = store.ca
     return " ".join("%s='%s'" % (name, _escaped(value)) for name, value in found.items())
@@ -235,7 +240,7 @@ def render_client_options(store: Store) -> str:
     """
     if store.driver != "mysql":
         return ""
-    lines = ["[%s]" % GROUP, "connect-timeout=%d" % store.connect_timeout, "protocol=tcp"]
+    lines = ["[%s]" % GROUP, "connect-timeout=%d" % store.connect_timeout]
     if store.tls == "verify":
         lines += ["ssl-ca=%s" % store.ca, "ssl-verify-server-cert=1"]
     else:

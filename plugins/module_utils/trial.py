@@ -29,17 +29,18 @@ _REMEDIES = (
     (r"AH0184[3-8]", "the crypto driver cannot be loaded: install the package that has apr_crypto_openssl "
                      "(Debian: libaprutil1 or libaprutil1t64, Red Hat: apr-util-openssl)"),
     (r"AH0182[34]", "the cipher is not available in this httpd's crypto driver"),
-    (r"AH00629.*(?:password|Access denied|[Pp]asswd)", "the database refuses httpd's user: see user and password of "
-                                                       "session_store, and from where the database lets that user in"),
-    (r"AH00629.*(?:database \".*\" does not exist|Unknown database)", "the database is not there: make it with the playbook "
-                                                                      "httpd_fleet.mod_session.store, or see session_store"),
+    (r"AH00629.*(?:database \".*\"|Unknown database|to database)", "the database is not there, or httpd's user may not use it: "
+                                                                   "make it with the playbook httpd_fleet.mod_session.store"),
+    (r"AH00629.*(?:password|Access denied)", "the database refuses httpd's user: see user and password of "
+                                             "session_store, and from where the database lets that user in"),
     (r"AH00629.*(?:SSL|TLS|certificate)", "the connection to the database cannot be encrypted as session_store says: see host "
                                           "(it must be the name in the certificate), tls and ca"),
     (r"AH00629", "httpd's user cannot reach the database: see host and port of session_store, that the database listens there, "
                  "and the firewall between"),
     (r"AH00632.*(?:relation|no such table|doesn't exist)", "the table is not in the database: make it with the playbook "
                                                            "httpd_fleet.mod_session.store"),
-    (r"AH00632.*denied", "httpd's user may not use the table: the playbook httpd_fleet.mod_session.store grants what it needs"),
+    (r"AH00632.*denied", "the table is not there, or httpd's user may not use it: make it with the playbook "
+                          "httpd_fleet.mod_session.store"),
     (r"AH00632", "the table is not as httpd needs it: compare it with what the playbook httpd_fleet.mod_session.store prints "
                  "with -e session_store_print=true"),
     (r"AH018(?:54|55|57|59).*(?:denied|readonly|read-only)", "httpd's user may not do all that it must with the table: it needs "
@@ -181,7 +182,8 @@ def _explain(found: Sequence[str], log: str) -> List[str]:
 
 
 def _message(line: str) -> str:
-    return re.sub(r"^(\[[^]]*\] )*", "", line).strip()
+    line = re.sub(r"^(\[[^]]*\] )*(\(\d+\)[^:]*: (?=AH))?", "", line)
+    return re.sub(r"(\\[nt]| )+", " ", line).strip()
 
 
 def _error_log(node: TrialNode) -> str:

@@ -49,6 +49,7 @@ def test_defaults() -> None:
     [
         ("port", "6432", 6432),
         ("host", "10.0.0.5", "10.0.0.5"),
+        ("host", "localhost", "localhost"),
         ("host", "2001:db8::5", "2001:db8::5"),
         ("database", "my-sessions_2", "my-sessions_2"),
         ("table", "app_sessions", "app_sessions"),
@@ -72,6 +73,7 @@ def test_yaml_reads_off_as_false() -> None:
         ({"driver": None}, "driver", "expected one of postgresql, mysql, sqlite, found None"),
         ({"driver": "mariadb"}, "driver", "expected one of postgresql, mysql, sqlite, found 'mariadb'"),
         ({"host": None}, "host", "is required: a host name or an address"),
+        ({"driver": "mysql", "host": "localhost"}, "host", "means a socket and not the network"),
         ({"host": "a b"}, "host", "expected a host name or an address, found 'a b'"),
         ({"host": "/run/postgresql"}, "host", "expected a host name or an address"),
         ({"port": 0}, "port", "expected a whole number from 1 to 65535, found 0"),
@@ -154,14 +156,14 @@ def test_postgresql() -> None:
     assert body(render_store(parse_store(POSTGRESQL))) == '''\
 DBDriver pgsql
 DBDParams "host='db.example.com' port='5432' dbname='sessions' user='httpd' password='s3cret' connect_timeout='3' \
-tcp_user_timeout='3000' sslmode='verify-full' sslrootcert='/etc/ssl/ca.pem'"
+tcp_user_timeout='3000' sslmode='verify-full' sslcert='/nonexistent' sslrootcert='/etc/ssl/ca.pem'"
 DBDPersist Off
 ''' + STATEMENTS
 
 
-@pytest.mark.parametrize(("tls", "mode"), [("encrypt", "require"), ("off", "disable")])
-def test_postgresql_without_verification(tls: str, mode: str) -> None:
-    assert " sslmode='%s'\"" % mode in render_store(parse_store({"driver": "postgresql", "tls": tls, **SERVER}))
+@pytest.mark.parametrize(("tls", "end"), [("encrypt", "sslmode='require' sslcert='/nonexistent'"), ("off", "sslmode='disable'")])
+def test_postgresql_without_verification(tls: str, end: str) -> None:
+    assert " %s\"" % end in render_store(parse_store({"driver": "postgresql", "tls": tls, **SERVER}))
 
 
 def test_mysql() -> None:
@@ -182,9 +184,9 @@ DBDParams "/var/lib/sessions/sessions.db"
 @pytest.mark.parametrize(
     ("raw", "options"),
     [
-        (MYSQL, "connect-timeout=3\nprotocol=tcp\nssl-ca=/etc/ssl/ca.pem\nssl-verify-server-cert=1\n"),
-        ({"driver": "mysql", "tls": "encrypt", **SERVER}, "connect-timeout=3\nprotocol=tcp\nssl-enforce=1\nssl-verify-server-cert=0\n"),
-        ({"driver": "mysql", "tls": "off", **SERVER}, "connect-timeout=3\nprotocol=tcp\nssl-enforce=0\nssl-verify-server-cert=0\n"),
+        (MYSQL, "connect-timeout=3\nssl-ca=/etc/ssl/ca.pem\nssl-verify-server-cert=1\n"),
+        ({"driver": "mysql", "tls": "encrypt", **SERVER}, "connect-timeout=3\nssl-enforce=1\nssl-verify-server-cert=0\n"),
+        ({"driver": "mysql", "tls": "off", **SERVER}, "connect-timeout=3\nssl-enforce=0\nssl-verify-server-cert=0\n"),
     ],
 )
 def test_options_of_the_client_library(raw: dict[str, Any], options: str) -> None:
