@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
@@ -18,6 +19,7 @@ from unittest import mock
 sys.path.insert(0, str(Path(__file__).resolve().parent / "vectors"))
 import real_httpd
 
+from plugins.module_utils import store
 from plugins.module_utils.config import render
 from plugins.module_utils.scopes import parse_scopes
 from plugins.plugin_utils.prober import Node
@@ -29,6 +31,9 @@ OTHER_KEY = "Q3tYb8NzX5mWk1LrVc6PjHs0Gf9DuEa4OiTq7RxZvSm"
 SCOPE = {"name": "app", "path": "/app", "hide_cookie": False}
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 """The library that gives one process another clock, None where it is not installed."""
+
+SQLITE = next(Path("/usr/lib").glob("*/apr-util-1/apr_dbd_sqlite3*.so"), None)
+"""apr-util's driver for SQLite, None where it is not installed."""
 
 NO_HTTPD = ""
 try:
@@ -57,6 +62,31 @@ class Member:
     def node(self) -> Node:
         """As the prober wants it."""
         return Node(self.address, self.address)
+
+
+def database(name: str) -> str:
+    """What a node is told of a database, a file of SQLite in the server's folder."""
+    return store.render_store(store.parse_store({"driver": "sqlite", "file": f"/root/{name}.db"})).replace("/root", "{root}")
+
+
+def stored(address: str, name: str = "shared", **more: object) -> Member:
+    """A node that keeps its sessions in that database."""
+    return Member(address, {"store": "dbd"}, more=database(name), **more)  # type: ignore[arg-type]
+
+
+@contextmanager
+def databases(members: list[Member], port: int, *names: str) -> Iterator[Path]:
+    """The fleet, for a moment, with databases that have their table. Others that a member names can be opened and have none."""
+    with running(members, port) as (server,):
+        folder = Path(server._root)
+        folder.chmod(0o777)  # SQLite keeps files beside its own
+        for name in names:
+            made = store.parse_store({"driver": "sqlite", "file": str(folder / f"{name}.db")})
+            with closing(sqlite3.connect(made.file)) as rows, rows:
+                for statement in store.schema(made):
+                    rows.execute(statement)
+            Path(made.file).chmod(0o666)
+        yield folder
 
 
 def free_port() -> int:

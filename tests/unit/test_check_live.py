@@ -15,9 +15,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_fleet as fleet
-from small_fleet import KEYS, OLD_KEY, OTHER_KEY, Member
+from small_fleet import KEYS, OLD_KEY, OTHER_KEY, Member, databases, stored
 
-from plugins.module_utils import clock, store
+from plugins.module_utils import clock
 from plugins.module_utils.question import Key, Question
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.verdict import Verdict, judge
@@ -25,6 +25,7 @@ from plugins.plugin_utils.prober import Plan, Prober
 
 pytestmark = pytest.mark.skipif(bool(fleet.NO_HTTPD), reason=fleet.NO_HTTPD or "httpd is here")
 
+needs_sqlite = pytest.mark.skipif(fleet.SQLITE is None, reason="apr-util's driver for SQLite is not installed")
 DENIED = "    <If"  # the probe location begins here
 
 
@@ -207,39 +208,6 @@ def test_tls(tmp_path):
         assert set().union(*findings(plain).values()) == {"probe_missing", "no_evidence"}
 
 
-SQLITE = next(Path("/usr/lib").glob("*/apr-util-1/apr_dbd_sqlite3*.so"), None)
-DBD = {"store": "dbd"}
-
-
-def database(name):
-    """What a node is told of a database, a file of SQLite in the server's folder. All nodes are one httpd here: with lasting
-    connections they do not lock the file for each other."""
-    text = store.render_store(store.parse_store({"driver": "sqlite", "file": f"/root/{name}.db"}))
-    return text.replace("/root", "{root}").replace("DBDPersist Off", "DBDPersist On")
-
-
-@contextlib.contextmanager
-def databases(members, port, *names):
-    """The fleet, with databases that have a table each."""
-    with fleet.running(members, port) as (server,):
-        folder = Path(server._root)
-        folder.chmod(0o777)  # SQLite keeps files beside its own
-        for name in names:
-            made = store.parse_store({"driver": "sqlite", "file": str(folder / f"{name}.db")})
-            with contextlib.closing(sqlite3.connect(made.file)) as rows, rows:
-                for statement in store.schema(made):
-                    rows.execute(statement)
-            Path(made.file).chmod(0o666)
-        yield folder
-
-
-def stored(address, name="shared", **more):
-    return Member(address, DBD, more=database(name), **more)
-
-
-needs_sqlite = pytest.mark.skipif(SQLITE is None, reason="apr-util's driver for SQLite is not installed")
-
-
 @needs_sqlite
 @pytest.mark.parametrize("carry", ["ring", "matrix"])
 def test_sessions_in_a_database(carry):
@@ -301,7 +269,7 @@ def test_a_database_that_nobody_shares():
 
 
 def check_stored(members, port, **plan):
-    scopes = parse_scopes([{**fleet.SCOPE, **DBD, "port": port}])
+    scopes = parse_scopes([{**fleet.SCOPE, "store": "dbd", "port": port}])
     nodes = [member.node for member in members]
     # One after the other: SQLite says that it is locked where several use it at once.
     views = Prober(Plan(scopes, KEYS, timeout=5, concurrency=1, **plan)).run(nodes)

@@ -18,7 +18,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_fleet as fleet
-from small_fleet import KEYS, OLD_KEY, Member
+from small_fleet import KEYS, OLD_KEY, Member, databases, stored
 
 from plugins.module_utils import canary, check_options, clock
 from plugins.module_utils.clock import Interval
@@ -48,12 +48,13 @@ def module():
         sys.modules.pop(name, None)
 
 
-def through_nodes(module, members, port, option=None, **plan):
-    """A whole check by steps, each through JSON as between controller and node; ``option``: its canary.
+def through_nodes(module, members, port, option=None, scope=None, **plan):
+    """A whole check by steps, each through JSON as between controller and node; ``option``: its canary, ``scope``: what
+    differs from the common one.
 
     Returns views, question and, where one is wanted, the canaries after it.
     """
-    scopes = parse_scopes([{**fleet.SCOPE, "port": port}])
+    scopes = parse_scopes([{**fleet.SCOPE, "port": port, **(scope or {})}])
     names = [member.address for member in members]
     asked, carried = {}, {}
     given = canary.read(option)
@@ -76,15 +77,19 @@ def through_nodes(module, members, port, option=None, **plan):
     for name in names:
         prober = Prober(Plan(scopes, KEYS, **plan))
         asked[name] = send(prober, name, node_side.key_shots(prober, walk()))
-    made = {}
+    made, rows = {}, {}
     for name in names:
-        for scope, session in node_side.sessions(Prober(Plan(scopes, KEYS, **plan)), asked[name]).items():
+        prober = Prober(Plan(scopes, KEYS, **plan))
+        for scope, session in node_side.sessions(prober, asked[name]).items():
             made.setdefault(scope, {})[name] = session
+        for scope, row in node_side.rows(prober, asked[name]).items():
+            rows.setdefault(scope, {})[name] = row
     for name in names:
         prober = Prober(Plan(scopes, KEYS, **plan))
         shots = node_side.carry_shots(prober, name, names, made)
         if given is not None:
             shots += node_side.canary_shots(prober, walk(prober))
+        shots += node_side.row_shots(prober, name, rows)
         carried[name] = send(prober, name, shots)
 
     async def views():
@@ -148,6 +153,51 @@ def test_a_canary_that_the_nodes_show_themselves(module):
                 ("127.0.2.3", "wrong_key"), ("127.0.2.3", "canary_lost"), ("127.0.2.9", "refused"),
             }  # fmt: skip
     assert after["app"].maker == "127.0.2.1" and carriers == ["127.0.2.1", "127.0.2.2", "127.0.2.1"]
+
+
+@pytest.mark.skipif(bool(fleet.NO_HTTPD) or fleet.SQLITE is None, reason=fleet.NO_HTTPD or "no driver for SQLite")
+@pytest.mark.parametrize("carry", ["ring", "matrix"])
+def test_rows_that_the_nodes_show_themselves(module, carry):
+    members = [
+        stored("127.0.2.1", "another"),
+        *(stored(f"127.0.2.{last}") for last in (2, 3, 4)),
+        stored("127.0.2.5", "no-table"),
+        stored("127.0.2.6", keys=f"{OLD_KEY}\n"),
+        Member("127.0.2.7"),
+    ]
+    port = fleet.free_port()
+    with databases(members, port, "shared", "another"):
+        views, question, after = through_nodes(module, members, port, {"make": True}, {"store": "dbd"}, carry=carry)
+        down, asked, _after = through_nodes(module, members[4:5], port, None, {"store": "dbd"})
+    verdict = judge(question, views)
+    assert {(item.node, item.code) for item in verdict.findings} == {
+        ("127.0.2.1", "store_not_shared"),
+        ("127.0.2.5", "store_unreachable"),
+        ("127.0.2.6", "wrong_key"),
+        ("127.0.2.6", "canary_lost"),
+        ("127.0.2.7", "store_in_cookies"),
+    }
+    pairs = {(row.source, view.node): row.lived for view in views for row in view.store.rows}
+    alike = ("127.0.2.2", "127.0.2.3", "127.0.2.4")
+    sources = ("127.0.2.1", *alike) if carry == "matrix" else ("127.0.2.1", "127.0.2.2")
+    assert pairs == {(source, node): (source in alike) is (node in alike) for source in sources for node in ("127.0.2.1", *alike)}
+    assert after["app"].phases[-1].tallies["busy"].intact == 6
+    assert {item.code for item in judge(asked, down).findings} == {"store_unreachable"}
+
+
+def test_a_node_whose_database_hangs_answers_all_the_rest():
+    scopes = parse_scopes([{"name": "app", "path": "/app", "store": "dbd"}, {"name": "shop", "path": "/shop", "store": "dbd"}])
+    prober = Prober(Plan(scopes, KEYS))
+    shots = node_side.key_shots(prober, Walk({}, scopes, KEYS, ["a"]))
+    purposes = [(shot["scope"], shot["purpose"]) for shot in shots]
+    assert purposes == [*([(name, what) for name in ("app", "shop") for what in ("key", "key", "make")]),
+                        ("app", "store"), ("shop", "store")]  # fmt: skip
+    good = {"status": 403, "headers": [], "sent": 1, "received": 2}
+    hangs = {"fault": "timeout", "detail": "no answer in 5 s"}
+    asked = node_side.asked(prober, [{**shot, "answer": hangs if shot["purpose"] == "store" else good} for shot in shots])
+    assert [(here.fault, here.store.fault) for here in asked.values()] == [(None, Fault("timeout", "no answer in 5 s"))] * 2
+    asked = node_side.asked(prober, [{**shot, "answer": hangs} for shot in shots])
+    assert [(here.fault.kind, here.store) for here in asked.values()] == [("timeout", None)] * 2
 
 
 def test_a_node_that_was_not_asked():
@@ -228,6 +278,13 @@ def test_paths(paths, expected):
 def test_paths_refused(paths):
     with pytest.raises(check_options.OptionError, match="paths"):
         check_options.paths_by_scope(paths, SCOPES)
+
+
+def test_paths_of_a_scope_in_a_database_are_refused():
+    scopes = parse_scopes([{"name": "app", "path": "/app", "store": "dbd"}, {"name": "shop", "path": "/shop"}])
+    assert check_options.paths_by_scope(["/shop/x"], scopes) == {"shop": ("/shop/x",)}
+    with pytest.raises(check_options.OptionError, match="paths: '/app/x' is in the scope app, whose sessions are in a database"):
+        check_options.paths_by_scope(["/app/x"], scopes)
 
 
 @pytest.mark.parametrize(("payload", "size"), [(None, 0), ("", 0), (7, 7), ("7", 7), ("a=b&c=d", 7), ("a=ä", 4)])
