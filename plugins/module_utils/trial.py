@@ -29,6 +29,8 @@ _REMEDIES = (
     (r"AH0184[3-8]", "the crypto driver cannot be loaded: install the package that has apr_crypto_openssl "
                      "(Debian: libaprutil1 or libaprutil1t64, Red Hat: apr-util-openssl)"),
     (r"AH0182[34]", "the cipher is not available in this httpd's crypto driver"),
+    (r"AH00629.*sqlite|AH00632.*readonly", "httpd cannot write to SQLite's file: its directory must be there, and both must "
+                                           "belong to httpd's user (Debian: www-data, Red Hat: apache)"),
     (r"AH00629.*(?:database \".*\"|Unknown database|to database)", "the database is not there, or httpd's user may not use it: "
                                                                    "make it with the playbook httpd_fleet.mod_session.store"),
     (r"AH00629.*(?:password|Access denied)", "the database refuses httpd's user: see user and password of "
@@ -174,15 +176,16 @@ def _until_answered(node: TrialNode, probes: Sequence[ScopeProbe], passphrases: 
 def _explain(found: Sequence[str], log: str) -> List[str]:
     """Problems with the reason from the trial's error log, where it is a known one."""
     for pattern, remedy in _REMEDIES:
-        match = re.search(r".*%s.*" % pattern, log)
+        match = re.search(r".*(?:%s).*" % pattern, log)
         if match:
             return ["%s. httpd says: %s" % (remedy, _message(match.group(0)))]
-    errors = [_message(line) for line in log.splitlines() if ":error]" in line or ":emerg]" in line or ":crit]" in line]
+    # AH01630: that is the probe location, as it should be.
+    errors = [_message(line) for line in log.splitlines() if re.search(r":(error|crit|emerg)\] (?!.*AH01630)", line)]
     return [*found, *("httpd says: %s" % line for line in errors[:3])]
 
 
 def _message(line: str) -> str:
-    line = re.sub(r"^(\[[^]]*\] )*(\(\d+\)[^:]*: (?=AH))?", "", line)
+    line = re.sub(r"^(\[[^]]*\] )*((\(\d+\)[^:]*: )?(\[client [^]]*\] )?(?=AH))?", "", line)
     return re.sub(r"(\\[nt]| )+", " ", line).strip()
 
 
