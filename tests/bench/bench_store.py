@@ -26,6 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "demo")]
 import fleet as containers  # noqa: E402
 
 from plugins.module_utils.config import modules_for, render  # noqa: E402
+from plugins.module_utils.layout import DEBIAN  # noqa: E402
 from plugins.module_utils.scopes import parse_scopes  # noqa: E402
 from plugins.module_utils.store import parse_store, render_client_options, render_store, schema  # noqa: E402
 from tests import journey, store_journey  # noqa: E402
@@ -69,7 +70,8 @@ def prepare() -> None:
         begin = {
             "postgresql": ("runuser -u postgres -- psql -q", "CREATE ROLE httpd LOGIN PASSWORD '%s'; CREATE DATABASE sessions "
                            "OWNER httpd;" % password),
-            "mysql": ("mariadb", "CREATE DATABASE sessions; GRANT ALL ON sessions.* TO httpd@'%%' IDENTIFIED BY '%s';" % password),
+            "mysql": ("mariadb", "CREATE DATABASE sessions; GRANT ALL ON sessions.* TO httpd@'%%' IDENTIFIED BY "
+                      "'%s';" % password),
         }[driver]
         # One statement at a time: PostgreSQL makes no database inside of a transaction.
         for statement in begin[1].split("; "):
@@ -87,13 +89,12 @@ def configure(kind: str) -> None:
     scopes = parse_scopes([{**journey.APP, "store": "cookie" if kind == "cookie" else "dbd"}])
     text = render(scopes, PLACE + "/keys", (2, 4, 62))
     journey.on("n1", "mkdir -p -m 0700 %s && cat >%s/keys" % (PLACE, PLACE), stdin=secrets.token_urlsafe(32))
-    journey.on("n1", "a2dismod -q -f session_dbd dbd; rm -f /etc/mysql/conf.d/session.cnf")
+    journey.on("n1", "a2dismod -q -f session_dbd dbd")
     if kind != "cookie":
         store = parse_store(settings(kind))
         text = render_store(store) + text
         if kind == "mysql":
-            journey.on("n1", "mkdir -p /etc/mysql/conf.d; cat >/etc/mysql/conf.d/session.cnf; cp /etc/mysql/conf.d/session.cnf "
-                             "/etc/my.cnf", stdin=render_client_options(store))
+            journey.on("n1", "cat >" + DEBIAN.client_options_file, stdin=render_client_options(store))
         if kind == "sqlite":
             journey.on("n1", "rm -rf {0}; install -d -o www-data {0}; runuser -u www-data -- sqlite3 {1}".format(
                 "/var/lib/sessions", FILE), stdin=";".join(schema(store)) + ";")

@@ -152,8 +152,6 @@ def test_outage_is_named_and_ends_by_itself(driver):
         vars(user).update(before)
         done = run("check", driver)
         assert done.status != 0 and "database" in flat(done), done.output
-        for node in FLEET:
-            assert node in flat(done)
     finally:
         store.service(driver, "start")
     deadline = time.time() + 10
@@ -206,9 +204,7 @@ def test_rotation_loses_no_session_in_the_database(driver):
     assert operator.states == ["primary"] and not set(old) & set(operator.every_key())
     assert all(user.alive() for user in users)
     # Back to the list of the inventory, with sessions that last: for the tests below.
-    for node in FLEET:
-        journey.on(node, "rm /etc/apache2/mod_session/passphrases")
-    did("deploy", driver)
+    did("deploy", driver, session_keys_allow_loss=True)
 
 
 # Housekeeping
