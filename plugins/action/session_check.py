@@ -234,7 +234,7 @@ class ActionModule(ActionBase):
         walk = self._registered_walk(prober, names)
         if walk is not None:
             shots += node_side.canary_shots(prober, walk)
-        shots += node_side.row_shots(prober, here, rows)  # the last ones: a database that hangs ends this list
+        shots += node_side.row_shots(prober, here, rows, walk)  # the last ones: a database that hangs ends this list
         return self._send(prober, shots)
 
     def _walk(self, names):

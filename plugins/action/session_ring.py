@@ -149,5 +149,5 @@ class ActionModule(ActionBase):
 def _canary_lost_on(report):
     """The nodes that lost the canary in the check itself, by a report that was found to be one."""
     phases = [canary["phases"][-1] for canary in report.get("canary") or () if canary["phases"]]
-    shown = [phase[user] for phase in phases for user in ("idle", "busy") if phase[user]]
+    shown = [phase[user] for phase in phases for user in ("idle", "busy", "row") if phase.get(user)]
     return sorted({name for one in shown for name in one["lost_on"]})

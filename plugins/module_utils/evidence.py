@@ -9,7 +9,7 @@ one scope: small enough to keep ten thousand of them, and all that a verdict nee
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .clock import Interval
 from .probe import Observation, SetCookie
@@ -113,7 +113,7 @@ class StoreView:
     """What one node showed of its database in one scope.
 
     ``answer``: to a request without a cookie, :data:`ROW`, :data:`COOKIE` or :data:`NOTHING`; ``status``: of that answer,
-    0 without any. ``fault``: why there was no (further) answer. ``look``: of the cookie with the row's name.
+    0 without any. ``fault``: why there was no (further) answer. ``look``: of the cookie with the row's name, ``row``.
     ``rows``: made by other nodes and by itself, and shown to it; ``lived``: whether it found and opened the row, None where
     it gave no session at all.
     """
@@ -123,6 +123,7 @@ class StoreView:
     fault: Fault | None = None
     look: Look | None = None
     rows: tuple[Carried, ...] = ()
+    row: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .canary import FRESH, OTHER, UNKNOWN, UNREADABLE
+from .canary import FRESH, OTHER, ROW, UNKNOWN, UNREADABLE
 from .evidence import PROBE_STATUS, Look, View
 from .findings import Finding, finding
 from .question import Question
@@ -225,9 +225,12 @@ def _judge_canary(view: View, scope: Scope) -> list[Finding]:
     for fate, seen in _CANARY.items():
         users = [user for user, what in view.canary if what == fate]
         if users:
-            seen = f"{seen} (shown: the canary's {' and '.join(users)} cookie)"
+            what = " and ".join("row" if user == ROW else f"{user} cookie" for user in users)
+            seen = f"{seen} (shown: the canary's {what})"
             found.append(finding("canary_lost", view.node, scope.name, seen, "gives its value back"))
-    if view.sealed != "none" and view.fault is None and any(what == UNKNOWN for _user, what in view.canary):
+    # That it gives no row is a finding of its own.
+    unclear = [user for user, what in view.canary if what == UNKNOWN and user != ROW]
+    if view.sealed != "none" and view.fault is None and unclear:
         seen = "answers to it without a session"
         found.append(finding("canary_unknown", view.node, scope.name, seen, "gives its value back"))
     return found

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .canary import USERS, Canary, Phase, Tally
+from .canary import SHOWN, Canary, Phase, Tally
 from .clock import SECOND, Interval
 from .evidence import StoreView, View
 from .findings import Finding
@@ -162,7 +162,7 @@ def _phase(phase: Phase) -> Data:
         "generation": phase.generation,
         "maker": phase.maker or None,
         "nodes": phase.nodes,
-        **{user: _tally(phase.tallies.get(user)) for user in USERS},
+        **{user: _tally(phase.tallies.get(user)) for user in SHOWN},
     }
 
 

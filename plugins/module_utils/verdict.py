@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from . import clock
-from .canary import EXPIRED, Canary
+from .canary import EXPIRED, ROW, Canary
 from .clock import Interval, Limits
 from .cookie import sealed_length
 from .evidence import View
@@ -267,5 +267,6 @@ def _canary_findings(one: Canary) -> list[Finding]:
         if tally.why:
             code = "canary_expired" if tally.why == EXPIRED else "canary_revoked"
             since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(tally.since))
-            found.append(finding(code, "", one.scope, f"its {user} cookie, which {tally.node} made at {since}"))
+            what = "row" if user == ROW else f"{user} cookie"
+            found.append(finding(code, "", one.scope, f"its {what}, which {tally.node} made at {since}"))
     return found

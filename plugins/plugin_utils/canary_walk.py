@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from ..module_utils import canary, cookie
 from ..module_utils.canary import Canary, Held, Seen
@@ -14,6 +16,7 @@ from ..module_utils.clock import SECOND
 from ..module_utils.evidence import View, looks
 from ..module_utils.probe import Answer, SetCookie, parse_set_cookie
 from ..module_utils.scopes import Scope
+from . import store_walk
 
 Fates = tuple[tuple[str, str], ...]
 """By user, what became of the cookie that a node was shown."""
@@ -29,22 +32,24 @@ class Walk:
     def __init__(
         self,
         given: Mapping[str, Canary],
-        scopes: Iterable[Scope],
+        scopes: Sequence[Scope],
         passphrases: Sequence[str],
         nodes: Sequence[str],
         revoked: frozenset[int] = frozenset(),
         randomness: Callable[[int], bytes] = os.urandom,
     ) -> None:
+        self._stored = {scope.name: scope for scope in scopes if scope.store == "dbd"}
         self.canaries = {scope.name: given.get(scope.name, Canary(scope.name)) for scope in scopes}
         self._passphrases, self._revoked, self._randomness = passphrases, revoked, randomness
         self._places = {name: place for place, name in enumerate(nodes)}
         self._made: set[str] = set()
         self._newest: dict[str, tuple[int, Held]] = {}
+        self._rows: dict[str, Held] = {}
         self._same: dict[Fates, Fates] = {}
 
     def wanting(self, scope: Scope) -> bool:
         """Whether there is no canary yet, so that one is to be made."""
-        return scope.name in self.canaries and not self.canaries[scope.name].held
+        return scope.name in self.canaries and canary.BUSY not in self.canaries[scope.name].held
 
     def seed(self, scope: Scope) -> str:
         """A cookie of which a node is to make a canary."""
@@ -70,6 +75,7 @@ class Walk:
         made = answer.received // SECOND
         held = dict.fromkeys(canary.USERS, Held(found.value, node, made, session.expiry))
         before = self.canaries[scope.name]
+        held.update((user, one) for user, one in before.held.items() if user == canary.ROW)
         self.canaries[scope.name] = Canary(scope.name, secret, node, made, held, before.phases)
         self._made.add(scope.name)
         return True
@@ -106,13 +112,29 @@ class Walk:
         fates = tuple((user, seen.fate) for user in users)
         return self._same.setdefault(fates, fates)
 
+    def row(self, scope: Scope) -> Held | None:
+        """The row whose name a node is to be shown, if there is one."""
+        return self.canaries[scope.name].held.get(canary.ROW) if scope.name in self.canaries else None
+
+    def record_row(self, scope: Scope, node: str, row: Held, answer: Answer) -> Fates:
+        """Take down what became of the row on a node that was shown its name."""
+        found = _session(answer, scope)
+        busy = self.canaries[scope.name].held.get(canary.BUSY)
+        name = found.value if found else ""
+        fate = canary.look_at_row(row, busy, name, self._passphrases, answer.received, self._revoked)
+        if fate == canary.INTACT:
+            self._rows[scope.name] = _row(scope, node, row.value, answer.received)
+        fates = ((canary.ROW, fate),)
+        return self._same.setdefault(fates, fates)
+
     def end(self, views: Iterable[View], time: int, generation: int | None) -> dict[str, Canary]:
         """All canaries after this check, which began at ``time`` (seconds since the epoch)."""
         fates: dict[str, dict[str, dict[str, str]]] = {}
+        views = sorted(views, key=lambda view: self._places.get(view.node, 0))
         for view in views:
             if view.canary:
                 fates.setdefault(view.scope, {})[view.node] = dict(view.canary)
-        return {
+        after = {
             name: canary.advance(
                 one,
                 name in self._made,
@@ -121,9 +143,30 @@ class Walk:
                 list(self._places),
                 time,
                 generation,
+                self._rows.get(name),
             )
             for name, one in self.canaries.items()
         }
+        for name, row in self._written(views, time).items():
+            if canary.ROW not in after[name].held:
+                after[name] = replace(after[name], held={**after[name].held, canary.ROW: row})
+        return after
+
+    def _written(self, views: Iterable[View], time: int) -> dict[str, Held]:
+        """By scope, the row of this check that most nodes found: it can go on from here."""
+        rows: dict[str, dict[str, Held]] = {}
+        found: Counter[tuple[str, str]] = Counter()
+        for view in views:
+            scope = self._stored.get(view.scope)
+            if scope is not None and view.store is not None and view.store.row and store_walk.takes_part(view):
+                rows.setdefault(view.scope, {})[view.node] = _row(scope, view.node, view.store.row, time * SECOND)
+                found.update((view.scope, row.source) for row in view.store.rows if row.lived)
+        return {name: max(each.values(), key=lambda row: found[name, row.node]) for name, each in rows.items()}
+
+
+def _row(scope: Scope, node: str, name: str, received: int) -> Held:
+    """A row that a node has just sealed: it ends by that node's clock, which is about ours."""
+    return Held(name, node, received // SECOND, received + scope.max_age * SECOND)
 
 
 def _session(answer: Answer, scope: Scope) -> SetCookie | None:

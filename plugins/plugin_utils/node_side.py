@@ -70,6 +70,10 @@ def canary_fates(walk: Walk, node: str, scope: Scope, shots: Sequence[Shot]) -> 
         if held.value in answers:
             answer = answers[held.value]
             found += walk.record(scope, node, users, answer, walk.look(scope, held, answer))
+    row = walk.row(scope)
+    for _value, answer in _answers(shots, scope, "row_canary"):
+        if row is not None:
+            found += walk.record_row(scope, node, row, answer)
     return found
 
 
@@ -97,14 +101,17 @@ def carry_shots(prober: Prober, node: str, nodes: Sequence[str], made: Mapping[s
     return shots
 
 
-def row_shots(prober: Prober, node: str, rows: Mapping[str, Mapping[str, str]]) -> list[Shot]:
+def row_shots(prober: Prober, node: str, rows: Mapping[str, Mapping[str, str]], walk: Walk | None = None) -> list[Shot]:
     """Rows for one node to find. ``rows``: their names by name of the scope, then of the node, in the inventory's order."""
     shots = []
     for scope in prober.stored():
         here = rows.get(scope.name, {})
-        if node in here and prober.plan.carry != "none":
-            for source, row in store_walk.sources(here, list(here), prober.plan.carry == "matrix"):
+        if node in here:
+            for source, row in store_walk.sources(here, list(here), prober.plan.carry):
                 shots.append(_shot(scope, "row", None, scope.store_path, row, source))
+            held = walk.row(scope) if walk is not None else None
+            if held is not None:
+                shots.append(_shot(scope, "row_canary", None, scope.store_path, held.value))
     return shots
 
 
@@ -144,7 +151,7 @@ def asked(prober: Prober, shots: Sequence[Shot]) -> dict[str, Asked]:
         answer, here = shot.get("answer"), found.get(shot["scope"])
         if answer is None or here is None:
             continue
-        in_store = shot["purpose"] in ("store", "row")
+        in_store = shot["purpose"] in ("store", "row", "row_canary")
         if "fault" in answer:
             fault = Fault(str(answer["fault"]), str(answer.get("detail", "")))
             if not in_store:
@@ -152,13 +159,13 @@ def asked(prober: Prober, shots: Sequence[Shot]) -> dict[str, Asked]:
             elif not broken:
                 here.store = store_walk.silent(here.store, fault)
             continue
-        if shot["purpose"] in ("make", "canary"):
+        if shot["purpose"] in ("make", "canary", "row_canary"):
             continue
         scope, reply = scopes[shot["scope"]], _reply(answer)
         if shot["purpose"] == "carry":
             prober.record_carried(here, scope, reply, shot["source"], shot["value"])
         elif shot["purpose"] == "store":
-            here.store, here.row = store_walk.made(reply.answer, scope)
+            here.store = store_walk.made(reply.answer, scope)
         elif shot["purpose"] == "row":
             if here.store is not None:
                 here.store = store_walk.shown(here.store, reply.answer, scope, shot["source"], shot["value"])
@@ -186,9 +193,9 @@ def rows(prober: Prober, shots: Sequence[Shot]) -> dict[str, str]:
     """The name of the row that a node made, by name of the scope, where it takes part in showing them."""
     keys = len(prober.plan.passphrases)
     return {
-        name: here.row
+        name: here.store.row
         for name, here in asked(prober, shots).items()
-        if here.row and store_walk.takes_part(fold("", name, keys, here.shots))
+        if here.store is not None and here.store.row and store_walk.takes_part(fold("", name, keys, here.shots))
     }
 
 

@@ -94,8 +94,7 @@ class Asked:
     """What is known of one node in one scope while it is being asked.
 
     ``session``: one that the node made and will know again. ``best``: the answer with the
-    shortest way among those whose cookie (``best_value``) tells the time. ``store`` and ``row``: what its database showed,
-    and the name of the row that was made.
+    shortest way among those whose cookie (``best_value``) tells the time. ``store``: what its database showed.
     """
 
     shots: list[Shot] = field(default_factory=list)
@@ -105,7 +104,6 @@ class Asked:
     session: str = ""
     fault: Fault | None = None
     store: StoreView | None = None
-    row: str = ""
 
 
 class Prober:
@@ -142,9 +140,9 @@ class Prober:
         elif self.plan.carry == "matrix":
             await self._each(nodes, self._show_all)
         if self.stored():
+            names = [node.name for node in nodes]
             await self._each(nodes, self._make_rows)
-            if self.plan.carry != "none":
-                await self._each(nodes, partial(self._show_rows, [node.name for node in nodes]))
+            await self._each(nodes, partial(self._show_rows, names, walk))
         if walk is not None:
             await self._make_canaries(walk, nodes)
             await self._each(nodes, partial(self._show_canaries, walk))
@@ -434,16 +432,16 @@ class Prober:
             wire = self._wire(node, scope)
             try:
                 reply = await wire.ask(self.request(node, scope, scope.store_path, ""))
-                store, row = store_walk.made(reply.answer, scope)
+                store = store_walk.made(reply.answer, scope)
             except WireError as error:
-                store, row = store_walk.silent(None, Fault(error.kind, str(error))), ""
+                store = store_walk.silent(None, Fault(error.kind, str(error)))
             finally:
                 wire.close()
             self._views[(node.name, scope.name)] = replace(view, store=store)
-            if row and store_walk.takes_part(view):
-                self._rows.setdefault(scope.name, {})[node.name] = row
+            if store.row and store_walk.takes_part(view):
+                self._rows.setdefault(scope.name, {})[node.name] = store.row
 
-    async def _show_rows(self, names: Sequence[str], node: Node) -> None:
+    async def _show_rows(self, names: Sequence[str], walk: Walk | None, node: Node) -> None:
         for scope in self.stored():
             rows = self._rows.get(scope.name, {})
             view = self._views[(node.name, scope.name)]
@@ -452,9 +450,13 @@ class Prober:
                 continue
             wire = self._wire(node, scope)
             try:
-                for source, row in store_walk.sources(rows, names, self.plan.carry == "matrix"):
+                for source, row in store_walk.sources(rows, names, self.plan.carry):
                     reply = await wire.ask(self.request(node, scope, scope.store_path, row))
                     store = store_walk.shown(store, reply.answer, scope, source, row)
+                held = walk.row(scope) if walk is not None else None
+                if walk is not None and held is not None:
+                    reply = await wire.ask(self.request(node, scope, scope.store_path, held.value))
+                    view = replace(view, canary=walk.record_row(scope, node.name, held, reply.answer))
             except WireError as error:
                 store = store_walk.silent(store, Fault(error.kind, str(error)))
             finally:

@@ -32,6 +32,7 @@ HEADLINES = {
     "failed": ("Failed", "✕"),
     "unknown": ("Unknown", "?"),
 }
+HEADINGS = {"idle": "Visitor who was away", "busy": "Visitor who was there", "row": "Row in the database"}
 SEVERITIES = {"fail": "Failure", "unknown": "Unknown", "warn": "Warning", "info": "Note"}
 OPENS, REFUSES, UNCLEAR, SILENT = "opens", "refuses", "unclear", "silent"
 NONE = "\N{EN DASH}"
@@ -126,13 +127,15 @@ def _canary(one: Data, now: str) -> Data:
     """The way of one scope's canary, check by check."""
     phases = one["phases"]
     lost = sum(1 for phase in phases if lost_in(phase))
+    users = [user for user in USERS if user != "row" or any(phase["row"] for phase in phases)]
     return {
         **one,
+        "headings": [HEADINGS[user] for user in users],
         "age": age(one["made"], now),
         "lost": lost,
-        "whole": all(phase[user] and phase[user]["intact"] == phase["nodes"] for phase in phases for user in USERS),
+        "whole": all(phase[user] and phase[user]["intact"] == phase["nodes"] for phase in phases for user in users),
         "rows": [
-            {**phase, "number": number, "cells": [_visitor(phase, user) for user in USERS], "lost_on": _lost_on(phase)}
+            {**phase, "number": number, "cells": [_visitor(phase, user) for user in users], "lost_on": _lost_on(phase)}
             for number, phase in enumerate(phases, 1)
         ],
     }

@@ -14,8 +14,9 @@ from typing import Any
 WORDS = {"healthy": "HEALTHY", "warned": "HEALTHY, WITH WARNINGS", "failed": "FAILED", "unknown": "UNKNOWN"}
 COLOURS = {"healthy": "green", "warned": "yellow", "failed": "red", "unknown": "purple"}
 SEVERITY = {"fail": "FAIL", "unknown": "????", "warn": "warn", "info": "info"}
-USERS = ("idle", "busy")
-"""Whose cookies a canary has: of a visitor who is away meanwhile, and of one who is there all the time."""
+USERS = ("idle", "busy", "row")
+"""What a canary has: a cookie of a visitor who is away meanwhile, one of a visitor who is there all the time, and the name of
+a row where sessions are in a database."""
 
 MOST_NODES = 5
 """Nodes named in one line; the report files have all of them."""

@@ -24,14 +24,14 @@ could say who is."""
 _NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def made(answer: Answer, scope: Scope) -> tuple[StoreView, str]:
-    """What the answer to a request without a cookie shows, and the name of the row, if one was made."""
+def made(answer: Answer, scope: Scope) -> StoreView:
+    """What the answer to a request without a cookie shows."""
     found = _cookie(answer, scope)
     if found is None or not found.value:
-        return StoreView(NOTHING, answer.status), ""
+        return StoreView(NOTHING, answer.status)
     if not _NAME.fullmatch(found.value):
-        return StoreView(COOKIE, answer.status), ""
-    return StoreView(ROW, answer.status, look=looks(found)), found.value
+        return StoreView(COOKIE, answer.status)
+    return StoreView(ROW, answer.status, look=looks(found), row=found.value)
 
 
 def shown(view: StoreView, answer: Answer, scope: Scope, source: str, row: str) -> StoreView:
@@ -52,13 +52,14 @@ def takes_part(view: View) -> bool:
     return view.encrypts_with == 0 and not view.changing and not view.fallback and view.accepts[:1] == (True,)
 
 
-def sources(rows: Mapping[str, str], nodes: Sequence[str], every: bool) -> list[tuple[str, str]]:
-    """Whose rows all nodes are shown: (node, row's name). ``rows``: all that were made, by node; ``nodes``: in their order.
+def sources(rows: Mapping[str, str], nodes: Sequence[str], carry: str) -> list[tuple[str, str]]:
+    """Whose rows all nodes are shown: (node, row's name). ``rows``: all that were made, by node; ``nodes``: in their order;
+    ``carry``: ``ring``, ``matrix`` (those of all) or ``none``.
 
     The one who made a row is shown it too: what a node can write it may still not be able to read.
     """
     found = [(node, rows[node]) for node in nodes if node in rows]
-    return found if every else found[:SOURCES]
+    return found[: {"ring": SOURCES, "none": 0}.get(carry)]
 
 
 def _cookie(answer: Answer, scope: Scope) -> SetCookie | None:

@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_fleet as fleet
 from small_fleet import KEYS, OTHER_KEY, Member
 
-from plugins.module_utils import canary, clock
+from plugins.module_utils import canary, clock, store
 from plugins.module_utils.cookie import format_payload, parse_payload, seal, unseal
 from plugins.module_utils.question import Key, Question
 from plugins.module_utils.scopes import parse_scopes
@@ -32,20 +36,20 @@ MAKE = {"make": True}
 HOUR = 3600 * clock.SECOND
 
 
-def check(option, keys, lists=None, revoked=frozenset(), down=(), **scope):
+def check(option, keys, lists=None, revoked=frozenset(), down=(), more="", **scope):
     """One check of servers that have these keys, each its own if it is in ``lists``, by number.
 
     Returns the phase, the findings, the option for the next check, and the canary.
     """
     of_each = [(lists or {}).get(number, keys) for number in range(len(ADDRESSES))]
-    members = [Member(address, scope, "\n".join(mine) + "\n") for address, mine in zip(ADDRESSES, of_each)]
+    members = [Member(address, scope, "\n".join(mine) + "\n", more=more) for address, mine in zip(ADDRESSES, of_each)]
     port = fleet.free_port()
     scopes = parse_scopes([{**fleet.SCOPE, **scope, "port": port}])
     with fleet.running([member for number, member in enumerate(members) if number not in down], port):
         walk = Walk(canary.read(option), scopes, keys, ADDRESSES, revoked)
-        plan = Plan(scopes, tuple(keys), timeout=5)
+        plan = Plan(scopes, tuple(keys), timeout=5, concurrency=1 if more else 64)
         views = Prober(plan).run([member.node for member in members], walk)
-    after = walk.end(views, 1000, None)
+    after = walk.end(views, int(time.time()), None)
     states = ["revoked" if index in revoked else "secondary" if index else "primary" for index in range(len(keys))]
     known = tuple(Key("", state) for state in states)
     found = judge(Question(ADDRESSES, scopes, known, clock.limits(3600), canary=tuple(after.values())), views).findings
@@ -164,3 +168,77 @@ def test_in_scopes_of_all_kinds(scope):
     for keys in [(A,), (A, B), (B, A)]:
         phase, found, option, _one = check(option, keys, **scope)
         assert found == set() and shares(phase) == (ALL, ALL)
+
+
+# A row in a database
+
+
+@contextlib.contextmanager
+def journey():
+    """Checks of servers that have one database in common; ``keys`` as in :func:`check`."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = store.parse_store({"driver": "sqlite", "file": f"{folder}/sessions.db"})
+        with contextlib.closing(sqlite3.connect(made.file)) as rows, rows:
+            for statement in store.schema(made):
+                rows.execute(statement)
+        Path(folder).chmod(0o777)
+        Path(made.file).chmod(0o666)
+
+        def checked(option, keys, lists=None, **more):
+            phase, found, option, one = check(option, keys, lists, more=store.render_store(made), store="dbd", **more)
+            row = phase.tallies.get(canary.ROW)
+            return row and (row.intact, row.lost, row.ended), found, option, one
+
+        yield checked, made.file
+
+
+needs_sqlite = pytest.mark.skipif(fleet.SQLITE is None, reason="apr-util's driver for SQLite is not installed")
+
+
+@needs_sqlite
+def test_a_row_goes_through_a_rotation():
+    with journey() as (checked, _file):
+        row, found, option, one = checked(MAKE, (A,))
+        assert row is None and found == set()
+        names = {one.held[canary.ROW].value}
+        for keys in [(A, B), (B, A), (B, A), (B,)]:
+            row, found, option, one = checked(option, keys)
+            # In the end the old key goes too early for the visitor who was away, but not for the row.
+            assert row == ALL and bool(found) is (keys == (B,))
+            names.add(one.held[canary.ROW].value)
+        assert len(names) == 1
+        assert [list(phase.tallies) for phase in one.phases] == [["idle", "busy"], *[["idle", "busy", "row"]] * 4]
+
+
+@needs_sqlite
+def test_a_row_is_lost_with_its_key_and_with_the_table():
+    with journey() as (checked, file):
+        _row, _found, option, _one = checked(MAKE, (A,))
+        row, found, option, _one = checked(option, (B,))
+        assert row == NONE and found == {("canary_lost", address) for address in ADDRESSES}
+        row, found, option, _one = checked(option, (B, A))
+        assert row == ALL and found == set()
+        with contextlib.closing(sqlite3.connect(file)) as rows, rows:
+            rows.execute("delete from session")
+        row, found, option, _one = checked(option, (B, A))
+        assert row == NONE and found == {("canary_lost", address) for address in ADDRESSES}
+        with contextlib.closing(sqlite3.connect(file)) as rows, rows:
+            rows.execute("alter table session rename to elsewhere")
+        row, found, option, _one = checked(option, (B, A))
+        assert row == (0, 0, 0) and found == {("store_down", "")}
+        with contextlib.closing(sqlite3.connect(file)) as rows, rows:
+            rows.execute("alter table elsewhere rename to session")
+        # One that has ended by itself is no loss; the next check goes on with another.
+        option["scopes"]["app"]["held"]["row"][3] = clock.SECOND
+        row, found, option, _one = checked(option, (B, A))
+        assert row == (0, 0, 3) and found == {("canary_expired", "")}
+        assert checked(option, (B, A))[:2] == (ALL, set())
+
+
+@needs_sqlite
+def test_a_row_under_a_revoked_key_ends_by_design():
+    with journey() as (checked, _file):
+        _row, _found, option, _one = checked(MAKE, (A,))
+        lists = dict.fromkeys(range(3), (B,))
+        row, found, _option, one = checked(option, (B, A), lists, revoked=frozenset({1}))
+        assert row == (0, 0, 3) and found == {("canary_revoked", "")} and list(one.held) == ["row"]

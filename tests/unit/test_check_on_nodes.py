@@ -11,6 +11,7 @@ import json
 import socket
 import sys
 import threading
+import time
 import types
 from pathlib import Path
 
@@ -86,10 +87,10 @@ def through_nodes(module, members, port, option=None, scope=None, **plan):
             rows.setdefault(scope, {})[name] = row
     for name in names:
         prober = Prober(Plan(scopes, KEYS, **plan))
-        shots = node_side.carry_shots(prober, name, names, made)
-        if given is not None:
-            shots += node_side.canary_shots(prober, walk(prober))
-        shots += node_side.row_shots(prober, name, rows)
+        shots, here = node_side.carry_shots(prober, name, names, made), walk(prober)
+        if here is not None:
+            shots += node_side.canary_shots(prober, here)
+        shots += node_side.row_shots(prober, name, rows, here)
         carried[name] = send(prober, name, shots)
 
     async def views():
@@ -98,7 +99,7 @@ def through_nodes(module, members, port, option=None, scope=None, **plan):
         for name in names:
             shots, near = [*asked[name], *carried[name]], Interval(-1000, 1000)
             found += await node_side.views(prober, Node(name, name), shots, near, None, here)
-        return found, here and here.end(found, 1000, None)
+        return found, here and here.end(found, int(time.time()), None)
 
     keys = (Key("", "primary"), Key("", "secondary"))
     found, after = asyncio.run(views())
@@ -167,7 +168,9 @@ def test_rows_that_the_nodes_show_themselves(module, carry):
     ]
     port = fleet.free_port()
     with databases(members, port, "shared", "another"):
-        views, question, after = through_nodes(module, members, port, {"make": True}, {"store": "dbd"}, carry=carry)
+        views, question, first = through_nodes(module, members, port, {"make": True}, {"store": "dbd"}, carry=carry)
+        option = json.loads(json.dumps(canary.write(first)))
+        views, question, after = through_nodes(module, members, port, option, {"store": "dbd"}, carry=carry)
         down, asked, _after = through_nodes(module, members[4:5], port, None, {"store": "dbd"})
     verdict = judge(question, views)
     assert {(item.node, item.code) for item in verdict.findings} == {
@@ -175,6 +178,7 @@ def test_rows_that_the_nodes_show_themselves(module, carry):
         ("127.0.2.5", "store_unreachable"),
         ("127.0.2.6", "wrong_key"),
         ("127.0.2.6", "canary_lost"),
+        ("127.0.2.1", "canary_lost"),
         ("127.0.2.7", "store_in_cookies"),
     }
     pairs = {(row.source, view.node): row.lived for view in views for row in view.store.rows}
@@ -182,6 +186,10 @@ def test_rows_that_the_nodes_show_themselves(module, carry):
     sources = ("127.0.2.1", *alike) if carry == "matrix" else ("127.0.2.1", "127.0.2.2")
     assert pairs == {(source, node): (source in alike) is (node in alike) for source in sources for node in ("127.0.2.1", *alike)}
     assert after["app"].phases[-1].tallies["busy"].intact == 6
+    # The row that goes on is one that most nodes find.
+    assert after["app"].held["row"].value == first["app"].held["row"].value and first["app"].held["row"].node == "127.0.2.2"
+    assert "row" not in after["app"].phases[0].tallies
+    assert (after["app"].phases[1].tallies["row"].intact, after["app"].phases[1].tallies["row"].names) == (3, ("127.0.2.1",))
     assert {item.code for item in judge(asked, down).findings} == {"store_unreachable"}
 
 

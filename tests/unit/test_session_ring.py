@@ -131,7 +131,7 @@ def test_a_ring_is_made_for_a_fleet(controller):
     assert result["failed"] and "no host in the group 'nobody'" in result["msg"] and controller.ring() is None
 
 
-def report(ring, silent=(), lost_on=()):
+def report(ring, silent=(), lost_on=(), user="idle"):
     """The report of a check that was made just now; all nodes but the silent ones have the ring."""
     keys = tuple(Key(key.id, key.state) for key in ring.live)
     accepts = (True,) * len(keys)
@@ -144,7 +144,8 @@ def report(ring, silent=(), lost_on=()):
     now = time.time_ns() // 1000
     made = build(question, views, judge(question, views), now - SECOND, now, "controller")
     shown = {"lost_on": list(lost_on)}
-    return {**made, "canary": [{"scope": "app", "phases": [{"idle": shown, "busy": None}]}, {"scope": "sql", "phases": []}]}
+    phases = [{"idle": None, "busy": None, "row": None, user: shown}]
+    return {**made, "canary": [{"scope": "app", "phases": phases}, {"scope": "shop", "phases": []}]}
 
 
 def test_a_step_is_taken_on_evidence_and_refused_by_name_without(controller):
@@ -155,8 +156,9 @@ def test_a_step_is_taken_on_evidence_and_refused_by_name_without(controller):
     result, _printed = controller("advance", report=report(staged, silent=["n2"]))
     assert result["failed"] and result["reason"] == "nodes" and result["refused_by"] == {"n2": "gave no answer"}
     assert controller.ring().keys == staged.keys
-    result, _printed = controller("advance", report=report(controller.ring(), lost_on=["n2"]))
-    assert result["failed"] and "canary session was lost on n2" in result["msg"] and controller.ring().keys == staged.keys
+    for user in ("idle", "busy", "row"):
+        result, _printed = controller("advance", report=report(controller.ring(), lost_on=["n2"], user=user))
+        assert result["failed"] and "canary session was lost on n2" in result["msg"] and controller.ring().keys == staged.keys
     old = report(controller.ring())
     result, printed = controller("advance", report=report(controller.ring()))
     assert result["changed"] and "2/2 nodes accept it" in printed
