@@ -3,9 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The canary: a session of ours that goes through all checks of a rotation, as a visitor's would.
 
-A node makes it, one for each scope that keeps sessions in cookies. In every check every node is shown two cookies of it:
-the one made first, as of a visitor who is away meanwhile (**idle**), and the newest one, as of a visitor who is there all
-the time (**busy**). The answers are opened: the session's value must have come back. What each check saw is a **phase**.
+A node makes it, one for each scope. In every check every node is shown two cookies of it: the one made first, as of a
+visitor who is away meanwhile (**idle**), and the newest one, as of a visitor who is there all the time (**busy**). The answers
+are opened: the session's value must have come back. What each check saw is a **phase**.
+
+Where sessions are in a database there is a third one, the name of a **row** that a node wrote before the first change. Each
+node that is shown it must find and open the row: then it keeps the name. Whoever opens a row seals it anew, so that this one is
+a busy visitor's.
 
 What goes from check to check holds cookies alive and is a secret; a phase holds none.
 """
@@ -23,6 +27,10 @@ NAME = "fleetcanary"
 SECRET_BYTES = 16
 IDLE, BUSY = "idle", "busy"
 USERS = (IDLE, BUSY)
+ROW = "row"
+SHOWN = (*USERS, ROW)
+"""All that a node may be shown: cookies of two users, and the name of a row."""
+
 
 INTACT, FRESH, OTHER, UNREADABLE, EXPIRED, REVOKED, UNKNOWN = (
     "intact", "fresh", "other", "unreadable", "expired", "revoked", "unknown",
@@ -61,7 +69,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Tally:
-    """What one check saw of one cookie on all nodes.
+    """What one check saw of one cookie, or row, on all nodes.
 
     :ivar node: and ``since``: of the cookie that was shown.
     :ivar intact: how many nodes gave the value back; ``ended``: how many say that it had ended by itself, and ``why``
@@ -83,7 +91,7 @@ class Phase:
 
     :ivar time: when the check began, in seconds since the epoch; ``generation``: of the ring, None without one.
     :ivar maker: the node that made the canary, if it was made in this check.
-    :ivar nodes: of the whole group; ``tallies``: by :data:`USERS`, empty where there was no canary.
+    :ivar nodes: of the whole group; ``tallies``: by :data:`SHOWN`, empty where there was no canary.
     """
 
     time: int
@@ -95,8 +103,8 @@ class Phase:
 
 @dataclass(frozen=True)
 class Canary:
-    """The canary of one scope: what it holds (``secret``), which node made it, and by user what is shown. Empty: there is
-    none yet, or it has ended."""
+    """The canary of one scope: what it holds (``secret``), which node made it, and by :data:`SHOWN` what is shown. Without a
+    busy cookie: there is none yet, or it has ended."""
 
     scope: str
     secret: str = field(default="", repr=False)
@@ -168,6 +176,24 @@ def _open(secret: str, answer: str, passphrases: Sequence[str], cipher: str) -> 
     return INTACT if found == secret else FRESH if found is None else OTHER, session.expiry
 
 
+def look_at_row(
+    row: Held, busy: Optional[Held], answer: str, passphrases: Sequence[str], now: int, revoked: FrozenSet[int] = frozenset()
+) -> str:
+    """What became of the row on the node whose answer brought the name ``answer`` (empty: none).
+
+    :param busy: the cookie that was made when the row was last sealed: it tells with which key. ``now``: microseconds.
+    """
+    if not answer:
+        return UNKNOWN
+    if answer == row.value:
+        return INTACT
+    if row.expiry is not None and row.expiry < now:
+        return EXPIRED
+    if busy is not None and revoked and _sealed_by(busy.value, passphrases) in revoked:
+        return REVOKED
+    return FRESH
+
+
 def _sealed_by(value: str, passphrases: Sequence[str]) -> int:
     try:
         return sealed_by(value, passphrases)
@@ -177,23 +203,27 @@ def _sealed_by(value: str, passphrases: Sequence[str]) -> int:
 
 def advance(
     canary: Canary, made_now: bool, fates: Mapping[str, Mapping[str, str]], newest: Optional[Held], nodes: Sequence[str],
-    time: int, generation: Optional[int],
+    time: int, generation: Optional[int], row: Optional[Held] = None,
 ) -> Canary:
     """The canary after a check: one phase more, and the cookies for the next check.
 
-    :param fates: by node of ``nodes``, then by user. ``newest``: a cookie of a node that kept the busy one.
+    :param fates: by node of ``nodes``, then by user. ``newest``: a cookie of a node that kept the busy one;
+        ``row``: the row, as a node that kept it left it.
 
     A cookie that has ended anywhere is not shown again. Then the one who is away begins anew with the newest cookie; where
     the busy one has ended too the next check makes a new canary.
     """
-    tallies = {user: _tally(canary.held[user], user, fates, nodes) for user in USERS if user in canary.held}
+    tallies = {user: _tally(canary.held[user], user, fates, nodes) for user in SHOWN if user in canary.held}
     phase = Phase(time, generation, canary.maker if made_now else "", len(nodes), tallies)
     held = {user: canary.held[user] for user, tally in tallies.items() if not tally.ended}
+    if ROW in held:
+        held[ROW] = row or held[ROW]
     if BUSY in held:
         held[BUSY] = newest or held[BUSY]
         held.setdefault(IDLE, held[BUSY])
-    phases = (*canary.phases, phase)[-MOST_PHASES:]
-    return replace(canary, held=held if BUSY in held else {}, phases=phases)
+    else:
+        held.pop(IDLE, None)
+    return replace(canary, held=held, phases=(*canary.phases, phase)[-MOST_PHASES:])
 
 
 def _tally(held: Held, user: str, fates: Mapping[str, Mapping[str, str]], nodes: Sequence[str]) -> Tally:
@@ -267,7 +297,7 @@ def _canary(scope: str, data: Mapping[str, Any]) -> Canary:
     held = {
         user: Held(str(value), str(node), int(since), None if expiry is None else int(expiry))
         for user, (value, node, since, expiry) in data["held"].items()
-        if user in USERS
+        if user in SHOWN
     }
     phases = tuple(_phase(*phase) for phase in data["phases"][-MOST_PHASES:])
     return Canary(scope, str(data["secret"]), str(data["maker"]), int(data["made"]), held, phases)
@@ -279,7 +309,7 @@ def _phase(time: Any, generation: Any, maker: Any, nodes: Any, tallies: Mapping[
         None if generation is None else int(generation),
         str(maker),
         int(nodes),
-        {user: _read_tally(*tallies[user]) for user in USERS if user in tallies},
+        {user: _read_tally(*tallies[user]) for user in SHOWN if user in tallies},
     )
 
 
