@@ -5,10 +5,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from plugins.module_utils import apply
+from plugins.module_utils.config import HEADER
 from plugins.module_utils.layout import DEBIAN, REDHAT
+from plugins.module_utils.store import parse_store
+from plugins.module_utils.transaction import Entry
+
+from .memory_node import A, MemoryNode, wish
 
 
 class FakeNode:
@@ -92,3 +99,56 @@ def test_modules_are_loaded_by_one_file_where_there_are_no_links_with_a_fake_nod
     assert target.path == "/etc/httpd/conf.modules.d/99-mod-session-fleet.conf"
     assert target.content.decode().splitlines()[1:] == [
         "<IfModule !mod_session.c>", '    LoadModule session_module "/usr/lib64/httpd/modules/mod_session.so"', "</IfModule>"]
+
+
+SERVER = {"host": "db.example.com", "database": "d", "user": "u", "password": "s3cret", "tls": "off"}
+POSTGRESQL, MYSQL = (parse_store({"driver": driver, **SERVER}) for driver in ("postgresql", "mysql"))
+
+
+def in_database(store, **more):
+    made = wish([A], **more)
+    probes = tuple(replace(probe, scope=replace(probe.scope, store="dbd")) for probe in made.probes)
+    return replace(made, probes=probes, store=store)
+
+
+def test_the_database_is_there_before_what_uses_it():
+    _directories, targets = apply.wanted(MemoryNode(), in_database(MYSQL), (2, 4, 62))
+    order = [target.path for target in targets]
+    assert [DEBIAN.client_options_file, DEBIAN.store_file, DEBIAN.conf_file] == [
+        path for path in order if path in (DEBIAN.client_options_file, DEBIAN.store_file, DEBIAN.conf_file)]
+    found = {target.path: target for target in targets}
+    assert (found[DEBIAN.store_file].mode, found[DEBIAN.store_file].secret) == (0o600, True)
+    assert [path for path, target in found.items() if b"s3cret" in (target.content or b"")] == [DEBIAN.store_file]
+    assert b'Include "/etc/apache2/mod_session/store.conf"' in found[DEBIAN.conf_file].content
+
+
+def test_others_need_no_options_of_the_client_library():
+    _directories, targets = apply.wanted(MemoryNode(), in_database(POSTGRESQL), (2, 4, 62))
+    assert DEBIAN.client_options_file not in [target.path for target in targets]
+
+
+def test_a_key_does_not_wait_for_the_database():
+    _directories, targets = apply.wanted(MemoryNode(), in_database(None, only_keys=True), (2, 4, 62))
+    assert [target.path for target in targets] == [DEBIAN.key_file]
+
+
+def test_a_password_that_is_not_needed_any_more_does_not_stay():
+    node = MemoryNode()
+    node.files[DEBIAN.store_file] = Entry("file", 0o600, (0, 0), b"DBDParams ...")
+    _directories, targets = apply.wanted(node, wish([A]), (2, 4, 62))
+    last = targets[-1]
+    assert (last.path, last.content, last.mode) == (DEBIAN.store_file, HEADER.encode(), 0o600), "after what included it"
+    node.files[DEBIAN.store_file] = Entry("file", 0o600, (0, 0), HEADER.encode())
+    assert last.matches(node.files[DEBIAN.store_file])
+
+
+@pytest.mark.parametrize("before", [None, "DBDDriver x\nDBDParams s3cret-too\n", "same"])
+def test_a_diff_shows_no_password_of_the_database(before):
+    node, wanted = MemoryNode(), in_database(POSTGRESQL)
+    target = next(one for one in apply.wanted(node, wanted, (2, 4, 62))[1] if one.path == DEBIAN.store_file)
+    if before:
+        text = target.content.decode().replace("s3cret", "s3cret-too") if before == "same" else before
+        node.files[target.path] = Entry("file", 0o600, (0, 0), text.encode())
+    (row,) = apply._diff(node, wanted, [target])
+    assert "s3cret" not in str(row) and "DBDParams (hidden)" in row["after"]
+    assert row["before"] != row["after"], "that something changes is shown"

@@ -16,6 +16,7 @@ from plugins.module_utils.layout import DEBIAN, REDHAT
 from plugins.module_utils.live import ScopeProbe, Way, as_before, ask, problems, snapshot
 from plugins.module_utils.probe import Answer, seal_probe
 from plugins.module_utils.scopes import Scope, parse_scopes
+from plugins.module_utils.store import parse_store
 from plugins.module_utils.transaction import Entry
 
 NEW = "TEST-ONLY-B-0123456789abcdefghijklmnopqrstu"
@@ -25,6 +26,8 @@ KEYS = [NEW, OLD]
 WORD = "live-marker1"
 GOOD = "Max-Age=3600;Path=/app;HttpOnly;Secure;SameSite=Lax"
 LIVE = Way()
+ROW = "9254bae6-4b53-43fd-aafa-41207e8e9f2e"
+OTHER_ROW = "27dfabd0-4a63-47ac-8bdf-f3fa45ff6fd7"
 
 
 def scope(**options: Any) -> Scope:
@@ -54,6 +57,8 @@ class Server:
     silent: Optional[OSError] = None
     listening: dict[int, list[str]] = field(default_factory=lambda: {80: ["0.0.0.0"], 443: ["::"]})
     asked: list[tuple[Any, ...]] = field(default_factory=list)
+    rows: tuple[str, ...] = (ROW, ROW)
+    """The cookies with which the database answers, one after the other; empty for none."""
 
     def listeners(self) -> dict[int, list[str]]:
         return self.listening
@@ -62,6 +67,10 @@ class Server:
         self.asked.append((address, port, tls, host, path, cookie.split("=")[0]))
         if self.silent:
             raise self.silent
+        if path.endswith("?store"):
+            seen = sum(one[4] == path for one in self.asked)
+            row = self.rows[(seen - 1) % len(self.rows)]
+            return Answer(403, (("Set-Cookie", "session=%s;%s" % (row, self.attributes)),) * 2 if row else (), 1, 2)
         pairs = {}
         try:
             pairs = dict(parse_payload(unseal(cookie.split("=", 1)[1], self.keys, self.cipher).payload).pairs)
@@ -100,6 +109,38 @@ def test_all_is_well() -> None:
 )
 def test_what_is_wrong_is_one_sentence(server: dict[str, Any], sentence: str) -> None:
     assert problems(Server(**server), [probe_of(scope(), *KEYS)], KEYS, LIVE) == ["scope app: " + sentence]
+
+
+def test_a_row_is_written_and_found_again() -> None:
+    server = Server()
+    assert problems(server, [probe_of(scope(store="dbd"), *KEYS)], KEYS, LIVE, store=True) == []
+    assert [asked[4:] for asked in server.asked[2:]] == [
+        ("/app/.mod-session-probe?store", ""), ("/app/.mod-session-probe?store", "session")]
+
+
+@pytest.mark.parametrize(
+    ("server", "sentence"),
+    [
+        ({"rows": ("",)}, "httpd could not write a session to the database (/app/.mod-session-probe?store answered 403 without a "
+                          "session cookie; expected 403 with one)"),
+        ({"rows": (ROW, "")}, "httpd could not find the session again that it wrote to the database "
+                              "(/app/.mod-session-probe?store answered 403 without a session cookie; expected 403 with one)"),
+        ({"rows": (ROW, OTHER_ROW)}, "httpd could not find the session again that it wrote to the database; may its user SELECT "
+                                     "from the table?"),
+        ({"rows": (sealed("expiry=1", NEW, "aes128"),)},
+         "/app/.mod-session-probe?store answered with a session cookie that is no name of a row: httpd keeps these sessions in "
+         "cookies"),
+        ({"keys": [NEW], "rows": ("",)}, "it does not open sessions of passphrase 2 with aes128"),
+    ],
+)
+def test_what_is_wrong_with_a_database_is_one_sentence(server: dict[str, Any], sentence: str) -> None:
+    probes = [probe_of(scope(store="dbd"), *KEYS)]
+    assert problems(Server(**server), probes, KEYS, LIVE, store=True) == ["scope app: " + sentence]
+
+
+def test_the_database_is_asked_only_where_there_is_one_and_it_is_wanted() -> None:
+    for wanted, store in ((scope(store="dbd"), False), (scope(), True)):
+        assert problems(Server(rows=("",)), [probe_of(wanted, *KEYS)], KEYS, LIVE, store=store) == []
 
 
 @pytest.mark.parametrize(
@@ -385,3 +426,106 @@ def test_what_a_killed_run_left_is_cleaned() -> None:
     trial.clean(node)
     assert not node.files
     assert node.stale == [(trial.DIRECTORY + "/httpd.pid", trial.DIRECTORY)]
+
+
+SERVER = {"host": "db.example.com", "database": "d", "user": "u", "password": "s3cret", "tls": "off"}
+STORES = {"postgresql": parse_store({"driver": "postgresql", **SERVER}), "mysql": parse_store({"driver": "mysql", **SERVER}),
+          "sqlite": parse_store({"driver": "sqlite", "file": "/var/lib/x/s.db"})}
+
+
+def store_trial(node: TrialNode, driver: str) -> list[str]:
+    wanted = [probe_of(scope(store="dbd"), *KEYS)]
+    found = trial.run_trial(node, DEBIAN, (2, 4, 62), wanted, KEYS, STORES[driver])
+    assert not node.files and not node.running and trial.DIRECTORY not in node.modes, "something is left over"
+    return found
+
+
+@pytest.mark.parametrize("driver", list(STORES))
+def test_a_trial_with_a_database(driver: str) -> None:
+    node = TrialNode()
+    assert store_trial(node, driver) == []
+    include = 'Include "%s/store.conf"' % trial.DIRECTORY
+    for name in ("httpd.conf", "sections.conf"):
+        assert include in node.written[name] and "s3cret" not in node.written[name]
+        assert "LoadModule session_dbd_module" in node.written[name]
+    assert ("s3cret" in node.written["store.conf"]) is (driver != "sqlite")
+    assert ("my.cnf" in node.written, node.started[1][0] == "/usr/bin/env") == (driver == "mysql",) * 2
+
+
+def test_what_a_worker_must_read_itself_has_no_secret() -> None:
+    modes: dict[str, int] = {}
+
+    class Watching(TrialNode):
+        def remove_tree(self, path: str) -> None:
+            modes.update(self.modes)
+            super().remove_tree(path)
+
+    node = Watching()
+    assert store_trial(node, "mysql") == []
+    assert modes.pop(trial.DIRECTORY) == 0o711
+    assert modes.pop(trial.DIRECTORY + "/my.cnf") == 0o644
+    assert set(modes.values()) == {0o600} and trial.DIRECTORY + "/store.conf" in modes
+    assert "s3cret" not in node.written["my.cnf"]
+
+
+def test_keys_are_tried_without_the_database() -> None:
+    node = TrialNode(rows=("",))
+    assert run_trial(node, scope(store="dbd")) == []
+    assert "store.conf" not in node.written
+
+
+# What real servers said.
+@pytest.mark.parametrize(
+    ("driver", "said", "remedy"),
+    [
+        ("postgresql", 'AH00629: Can\'t connect to pgsql: connection to server at "db" (10.0.0.5), port 5432 failed: FATAL:  '
+         'password authentication failed for user "u"\\n', "the database refuses httpd's user"),
+        ("mysql", "AH00629: Can't connect to mysql: Access denied for user 'u'@'web1' (using password: YES)",
+         "the database refuses httpd's user"),
+        ("postgresql", 'AH00629: Can\'t connect to pgsql: connection to server at "db" (10.0.0.5), port 5432 failed: FATAL:  '
+         'database "d" does not exist', "the database is not there, or httpd's user may not use it"),
+        ("mysql", "AH00629: Can't connect to mysql: Access denied for user 'u'@'%' to database 'd'",
+         "the database is not there, or httpd's user may not use it"),
+        ("mysql", "AH00629: Can't connect to mysql: Unknown database 'd'", "the database is not there"),
+        ("postgresql", "AH00629: Can't connect to pgsql: connection to server at \"db\" (10.0.0.5), port 5432 failed: SSL error: "
+         "certificate verify failed", "the connection to the database cannot be encrypted"),
+        ("mysql", "AH00629: Can't connect to mysql: TLS/SSL error: Validation of SSL server certificate failed",
+         "the connection to the database cannot be encrypted"),
+        ("postgresql", "AH00629: Can't connect to pgsql: connection to server at \"db\" (10.0.0.5), port 5432 failed: Connection "
+         "refused\\n\\tIs the server running on that host and accepting TCP/IP connections?\\n",
+         "httpd's user cannot reach the database"),
+        ("mysql", "AH00629: Can't connect to mysql: Can't connect to server on '10.0.0.5' (115)",
+         "httpd's user cannot reach the database"),
+        ("postgresql", 'AH00632: failed to prepare SQL statements: ERROR:  relation "session" does not exist',
+         "the table is not in the database"),
+        ("mysql", "AH00632: failed to prepare SQL statements: Table 'd.session' doesn't exist",
+         "the table is not in the database"),
+        ("mysql", "AH00632: failed to prepare SQL statements: SELECT command denied to user 'u'@'web1' for table `d`.`session`",
+         "the table is not there, or httpd's user may not use it"),
+        ("postgresql", 'AH00632: failed to prepare SQL statements: ERROR:  column "id" does not exist',
+         "the table is not as httpd needs it"),
+        ("postgresql", "AH01859: query execution error inserting session 'x' in database with 'insertsession': ERROR:  "
+         "permission denied for table session", "httpd's user may not do all that it must with the table"),
+        ("sqlite", "AH00629: Can't connect to sqlite3: unable to open database file", "httpd cannot write to SQLite's file"),
+        ("sqlite", "AH00632: failed to prepare SQL statements: attempt to write a readonly database",
+         "httpd cannot write to SQLite's file"),
+    ],
+)
+def test_a_database_that_does_not_work_is_said_with_what_to_do(driver: str, said: str, remedy: str) -> None:
+    log = "[Mon Nov 23 07:40:50.1 2026] [dbd:error] [pid 1:tid 2] (20014)Internal error (x): [client 127.0.0.1:5] %s\n" % said
+    (found,) = store_trial(TrialNode(rows=("",), log=log), driver)
+    assert found.startswith(remedy)
+    assert ". httpd says: AH0" in found and "\\n" not in found and "[client" not in found
+
+
+def test_a_database_without_its_driver_is_said_with_the_package() -> None:
+    said = "AH00526: Syntax error on line 2 of %s/store.conf:\nCan't load driver file apr_dbd_pgsql.so" % trial.DIRECTORY
+    (found,) = store_trial(TrialNode(configtest=said), "postgresql")
+    assert found.startswith("httpd lacks the driver for the database: install libaprutil1-dbd-pgsql. ")
+    assert "Can't load driver file apr_dbd_pgsql.so" in found
+
+
+def test_what_the_log_says_of_the_probe_location_is_no_error() -> None:
+    log = "[x] [authz_core:error] [pid 1] [client 127.0.0.1:5] AH01630: client denied by server configuration: /app\n"
+    (found,) = store_trial(TrialNode(rows=(ROW, OTHER_ROW), log=log), "postgresql")
+    assert found.endswith("may its user SELECT from the table?")
