@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_fleet as fleet
-from small_fleet import KEYS, Member
+from small_fleet import KEYS, Member, databases, stored
 
 pytestmark = pytest.mark.skipif(bool(fleet.NO_HTTPD), reason=fleet.NO_HTTPD or "httpd is here")
 
@@ -33,11 +33,11 @@ STEPS = [
 ]
 
 
-def play(folder, port, tasks):
-    """What ansible-playbook prints, and the last report."""
+def play(folder, port, tasks, **scope):
+    """What ansible-playbook prints, and the last report. One node after the other: they may share a file of SQLite."""
     options = {
-        "passphrases": list(KEYS), "scopes": [{"name": "app", "path": "/app", "hide_cookie": False, "port": port}],
-        "report_dir": str(folder / "report"),
+        "passphrases": list(KEYS), "concurrency": 1, "report_dir": str(folder / "report"),
+        "scopes": [{"name": "app", "path": "/app", "hide_cookie": False, "port": port, **scope}],
     }  # fmt: skip
     plays = [{"hosts": "session_fleet", "gather_facts": False, "module_defaults": {MODULE: options}, "tasks": tasks}]
     hosts = "".join(f"{address} session_check_node_address={address}\n" for address in ADDRESSES)
@@ -45,7 +45,8 @@ def play(folder, port, tasks):
         f"[session_fleet]\n{hosts}[all:vars]\nansible_connection=local\nansible_python_interpreter={sys.executable}\n"
     )
     (folder / "play.yml").write_text(json.dumps(plays))
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "dev"), "ANSIBLE_NOCOLOR": "1"}
+    collections = str(ROOT / ".cache" / "dev")
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": collections, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "1"}
     command = ["ansible-playbook", "-i", str(folder / "hosts"), str(folder / "play.yml"), "-vvv"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     report = folder / "report" / "report.json"
@@ -71,3 +72,18 @@ def test_what_is_no_canary_is_refused_in_one_sentence(tmp_path):
     printed, report = play(tmp_path, 9, [{MODULE: {"canary": {"scopes": 7}}, "run_once": True}])
     assert report is None
     assert "canary: give {make: true}, or what the check before returned as canary, unchanged" in printed
+
+
+@pytest.mark.skipif(fleet.SQLITE is None, reason="apr-util's driver for SQLite is not installed")
+def test_a_row_goes_from_check_to_check_both_ways(tmp_path):
+    port = fleet.free_port()
+    with databases([stored(address) for address in ADDRESSES], port, "shared"):
+        printed, report = play(tmp_path, port, STEPS, store="dbd")
+    assert report, printed
+    assert report["status"] == "healthy" and report["via"] == "node", report["findings"]
+    for row in report["details"]:
+        (view,) = row["scopes"]
+        assert view["store"]["shared"] and {item["from"] for item in view["store"]["rows"]} == set(ADDRESSES)
+        assert view["canary"] == {"idle": "intact", "busy": "intact", "row": "intact"}
+    (one,) = report["canary"]
+    assert [phase["row"] and phase["row"]["intact"] for phase in one["phases"]] == [None, 2, 2]
