@@ -217,6 +217,8 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
         result.changes.append("reload")
     _configtest(node, layout, "untouched", "the configuration was broken before this run; nothing was changed. Repair "
                                            "it and run again")
+    if wish.store:
+        _only_database(node, layout)
     not_working = trial.run_trial(node, layout, version, wish.probes, wish.passphrases, wish.store)
     if not_working:
         raise ApplyError("a trial server with the new files does not work, nothing was changed: %s" % (
@@ -409,6 +411,20 @@ def _recover(node: ApplyNode, work: Transaction, layout: Layout) -> str:
     if stopped_in:
         return "an interrupted run was cleaned up"
     return ""
+
+
+def _only_database(node: ApplyNode, layout: Layout) -> None:
+    """Refuse where the server's own configuration uses mod_dbd: it has one database, and a virtual host that names another one
+    inherits our statements, which would have to be prepared there.
+
+    :raises ApplyError: names the file; nothing was changed.
+    """
+    _status, said = node.run([layout.control, "-t", "-D", "DUMP_INCLUDES"])
+    for path in re.findall(r"(?m)^\s*\([0-9*]+\) (/.+)$", said):
+        if path != layout.store_file and re.search(r"(?im)^\s*DBDriver\s", _text(node.entry(node.real_path(path)))):
+            raise ApplyError("%s has a DBDriver of its own, and httpd's mod_dbd serves one database only: either would take "
+                             "the other's place. Nothing was changed. Keep sessions in cookies on this server (store: cookie), or have "
+                             "what uses that database served by another one" % path, "untouched")
 
 
 def _configtest(node: ApplyNode, layout: Layout, state: str, sentence: str) -> None:

@@ -152,3 +152,31 @@ def test_a_diff_shows_no_password_of_the_database(before):
     (row,) = apply._diff(node, wanted, [target])
     assert "s3cret" not in str(row) and "DBDParams (hidden)" in row["after"]
     assert row["before"] != row["after"], "that something changes is shown"
+
+
+INCLUDES = """Included configuration files:
+  (*) /etc/apache2/apache2.conf
+    (146) /etc/apache2/mods-enabled/alias.load
+    (225) %s
+    (225) /etc/apache2/sites-enabled/own.conf
+Syntax OK
+""" % DEBIAN.store_file
+
+
+@pytest.mark.parametrize(
+    ("own", "refused"),
+    [("DBDriver pgsql\n", True), ("<VirtualHost *:80>\n  dbdriver mysql\n</VirtualHost>\n", True), ("# DBDriver pgsql\n", False),
+     ("DBDPersist Off\n", False)],
+)
+def test_another_database_of_the_same_server_is_refused(own, refused):
+    node = MemoryNode()
+    node.files[DEBIAN.store_file] = Entry("file", content=b"DBDriver pgsql\n")
+    node.files["/etc/apache2/sites-available/own.conf"] = Entry("file", content=own.encode())
+    node.real_path = lambda path: path.replace("sites-enabled", "sites-available")
+    node.run = lambda argv, timeout=60.0: (0, INCLUDES)
+    if not refused:
+        apply._only_database(node, DEBIAN)
+        return
+    with pytest.raises(apply.ApplyError, match=r"^/etc/apache2/sites-enabled/own.conf has a DBDriver of its own") as caught:
+        apply._only_database(node, DEBIAN)
+    assert caught.value.state == "untouched"
