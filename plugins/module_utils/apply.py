@@ -422,9 +422,9 @@ def _only_database(node: ApplyNode, layout: Layout) -> None:
     _status, said = node.run([layout.control, "-t", "-D", "DUMP_INCLUDES"])
     for path in re.findall(r"(?m)^\s*\([0-9*]+\) (/.+)$", said):
         if path != layout.store_file and re.search(r"(?im)^\s*DBDriver\s", _text(node.entry(node.real_path(path)))):
-            raise ApplyError("%s has a DBDriver of its own, and httpd's mod_dbd serves one database only: either would take "
-                             "the other's place. Nothing was changed. Keep sessions in cookies on this server (store: cookie), or have "
-                             "what uses that database served by another one" % path, "untouched")
+            raise ApplyError("%s has a DBDriver of its own, and httpd's mod_dbd serves one database only: either would take the "
+                             "other's place. Nothing was changed. Keep sessions in cookies on this server (store: cookie), or "
+                             "have what uses that database served by another one" % path, "untouched")
 
 
 def _configtest(node: ApplyNode, layout: Layout, state: str, sentence: str) -> None:
