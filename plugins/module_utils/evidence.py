@@ -9,6 +9,7 @@ one scope: small enough to keep ten thousand of them, and all that a verdict nee
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from .clock import Interval
@@ -36,6 +37,7 @@ ROW, COOKIE, NOTHING = "row", "cookie", "nothing"
 PROBE_STATUS = 403
 """Status of an answer from a scope's probe location."""
 
+_ROW_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The more telling one counts where the answers of a node are sealed differently.
 _WORST_FIRST = ("plain", "empty_key", "unlisted_key", "garbage", "key", "none")
 
@@ -90,10 +92,14 @@ class Look:
 
 @dataclass(frozen=True)
 class Carried:
-    """A session made by the node ``source`` and shown to this one; ``lived``: whether it was opened, None unknown."""
+    """A session made by the node ``source`` and shown to this one; ``lived``: whether it was opened, None unknown.
+
+    ``in_row``: the answer's cookie names a row of a database.
+    """
 
     source: str
     lived: bool | None
+    in_row: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,11 @@ class View:
         return self.status > 0
 
 
+def names_a_row(value: str) -> bool:
+    """Whether a session cookie's value is the name of a row of a database."""
+    return _ROW_NAME.fullmatch(value) is not None
+
+
 def looks(cookie: SetCookie) -> Look:
     """How a cookie looks, from its Set-Cookie header."""
 
@@ -229,7 +240,7 @@ def fold(
         cipher=cipher,
         offset=offset,
         offset_by=offset_by,
-        carried=tuple(Carried(shot.source, shot.seen.accepted) for shot in shots if shot.purpose == "carry"),
+        carried=tuple(_carried(shot) for shot in shots if shot.purpose == "carry"),
         paths=tuple(_path(shot) for shot in shots if shot.purpose == "path"),
     )
 
@@ -250,6 +261,12 @@ def _accepts(keys: int, told: list[Shot]) -> tuple[bool | None, ...]:
             if shot.key is not None and shot.purpose == "fallback" and shot.seen.sealed == "none":
                 found[shot.key] = False
     return tuple(found)
+
+
+def _carried(shot: Shot) -> Carried:
+    cookie = shot.seen.cookie
+    in_row = cookie is not None and names_a_row(cookie.value)
+    return Carried(shot.source, False if in_row else shot.seen.accepted, in_row)
 
 
 def _path(shot: Shot) -> PathView:

@@ -244,6 +244,11 @@ KINDS: dict[str, Kind] = {
         "sessions are kept in cookies here",
         f"{_DEPLOY}: a session of another node is lost here, and the other way round. Until then it has an old configuration.",
     ),
+    "store_in_database": Kind(
+        FAIL,
+        "sessions are kept in a database here",
+        f"{_DEPLOY}: a session of another node is lost here, and the other way round. Until then it has an old configuration.",
+    ),
     # Clocks.
     "clock_drift": Kind(
         FAIL,

@@ -196,6 +196,9 @@ def _judge_paths(question: Question, view: View, scope: Scope) -> list[Finding]:
 
 
 def _judge_carried(view: View, scope: Scope, by_place: Places) -> list[Finding]:
+    if scope.store == "cookie" and any(carried.in_row for carried in view.carried):
+        seen = "the cookie names a row of a database"
+        return [finding("store_in_database", view.node, scope.name, seen, "a cookie that holds the session itself")]
     lost: list[str] = []
     unclear: list[str] = []
     for carried in view.carried:

@@ -97,7 +97,7 @@ def carry_shots(prober: Prober, node: str, nodes: Sequence[str], made: Mapping[s
         at = list(nodes).index(node)
         before = [name for name in [*nodes[:at][::-1], *nodes[at + 1 :][::-1]] if name in here]
         for source in before if prober.plan.carry == "matrix" else before[:1]:
-            shots.append(_shot(scope, "carry", None, scope.probe_path, here[source], source))
+            shots.append(_shot(scope, "carry", None, store_walk.carry_path(scope), here[source], source))
     return shots
 
 

@@ -336,7 +336,7 @@ class Prober:
             asked.shots.append(await self._show(wire, node, scope, *waiting))
 
     async def _show(self, wire: Wire, node: Node, scope: Scope, source: str, session: str) -> Shot:
-        reply = await wire.ask(self.request(node, scope, scope.probe_path, session))
+        reply = await wire.ask(self.request(node, scope, store_walk.carry_path(scope), session))
         return self._carried_shot(reply, scope, source, session)
 
     def _carried_shot(self, reply: Reply, scope: Scope, source: str, session: str) -> Shot:

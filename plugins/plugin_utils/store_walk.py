@@ -9,11 +9,10 @@ finds the row and opens what is in it keeps the name; any other writes a row of 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..module_utils.evidence import COOKIE, NOTHING, ROW, Carried, Fault, StoreView, View, looks
+from ..module_utils.evidence import COOKIE, NOTHING, ROW, Carried, Fault, StoreView, View, looks, names_a_row
 from ..module_utils.probe import Answer, SetCookie, parse_set_cookie
 from ..module_utils.scopes import Scope
 
@@ -21,7 +20,10 @@ SOURCES = 2
 """Nodes whose rows all others are shown, unless each is shown the rows of all: with one, and that the odd one out, nobody
 could say who is."""
 
-_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+def carry_path(scope: Scope) -> str:
+    """Where a sealed session of another node is shown: it tells, too, of a database where sessions are to be kept in cookies."""
+    return scope.store_path if scope.store == "cookie" else scope.probe_path
 
 
 def made(answer: Answer, scope: Scope) -> StoreView:
@@ -29,7 +31,7 @@ def made(answer: Answer, scope: Scope) -> StoreView:
     found = _cookie(answer, scope)
     if found is None or not found.value:
         return StoreView(NOTHING, answer.status)
-    if not _NAME.fullmatch(found.value):
+    if not names_a_row(found.value):
         return StoreView(COOKIE, answer.status)
     return StoreView(ROW, answer.status, look=looks(found), row=found.value)
 
@@ -37,8 +39,7 @@ def made(answer: Answer, scope: Scope) -> StoreView:
 def shown(view: StoreView, answer: Answer, scope: Scope, source: str, row: str) -> StoreView:
     """What is known of a node after its answer to a row's name that the node ``source`` made."""
     found = _cookie(answer, scope)
-    named = found is not None and _NAME.fullmatch(found.value) is not None
-    lived = None if found is None or not named else found.value == row
+    lived = found.value == row if found is not None and names_a_row(found.value) else None
     return replace(view, rows=(*view.rows, Carried(source, lived)))
 
 

@@ -261,6 +261,19 @@ def test_a_database_that_is_out_is_no_fault_of_nodes():
 
 
 @needs_sqlite
+@pytest.mark.parametrize("carry", ["ring", "matrix"])
+def test_a_node_that_should_keep_sessions_in_cookies(carry):
+    left_behind, port = stored("127.0.1.4"), fleet.free_port()
+    with databases([*HEALTHY, left_behind], port, "shared"):
+        scopes = parse_scopes([{**fleet.SCOPE, "port": port}])
+        nodes = [member.node for member in (*HEALTHY, left_behind)]
+        views = Prober(Plan(scopes, KEYS, timeout=5, carry=carry)).run(nodes)
+    keys = (Key("", "primary"), Key("", "secondary"))
+    verdict = judge(Question(tuple(node.name for node in nodes), scopes, keys, clock.limits(3600)), views)
+    assert findings(verdict) == {left_behind.address: {"store_in_database"}}
+
+
+@needs_sqlite
 def test_a_database_that_nobody_shares():
     members, port = [stored(f"127.0.1.{last}", f"own{last}") for last in (1, 2)], fleet.free_port()
     with databases(members, port, "own1", "own2"):

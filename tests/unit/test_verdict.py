@@ -106,6 +106,7 @@ GONE = {"sealed": "none", "encrypts_with": None, "accepts": (None, None), "look"
         ({**GONE, "fallback": True, "twice": True}, "loaded_twice", "fail"),
         ({"carried": (Carried("a", False),)}, "carry_lost", "fail"),
         ({"carried": (Carried("a", None),)}, "carry_unknown", "unknown"),
+        ({"carried": (Carried("a", None, True),)}, "store_in_database", "fail"),
         ({"offset": Interval(6 * SECOND, 6 * SECOND)}, "clock_drift", "fail"),
         ({"offset": Interval(-6 * SECOND, -6 * SECOND)}, "clock_drift", "fail"),
         ({"offset": Interval(2 * SECOND, 2 * SECOND)}, "clock_warn", "warn"),
