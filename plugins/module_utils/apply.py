@@ -220,6 +220,9 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
     if wish.store:
         _only_database(node, layout)
     not_working = trial.run_trial(node, layout, version, wish.probes, wish.passphrases, wish.store)
+    if check_mode and not_working and not_working[0].startswith(trial.NO_STORE_DRIVER):
+        result.warnings.append("the database could not be tried: %s" % not_working[0])
+        return result
     if not_working:
         raise ApplyError("a trial server with the new files does not work, nothing was changed: %s" % (
             "; ".join(not_working)), "untouched")

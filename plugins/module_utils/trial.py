@@ -25,6 +25,9 @@ DIRECTORY = "/run/mod-session-fleet-trial"
 SECONDS = 10.0
 """How long a trial may take to answer."""
 
+NO_STORE_DRIVER = "httpd lacks the driver for the database"
+"""How the sentence begins where a package is not installed yet."""
+
 _REMEDIES = (
     (r"AH0184[3-8]", "the crypto driver cannot be loaded: install the package that has apr_crypto_openssl "
                      "(Debian: libaprutil1 or libaprutil1t64, Red Hat: apr-util-openssl)"),
@@ -118,7 +121,7 @@ def run_trial(node: TrialNode, layout: Layout, version: Tuple[int, ...], probes:
         store_file = _write_store(node, store) if store else ""
         refused = _whole_configuration(node, layout, version, [probe.scope for probe in probes], store_file)
         if store and re.search(r"No driver for|load driver|apr_dbd_", refused):
-            refused = "httpd lacks the driver for the database: install %s. %s" % (layout.store_packages[store.driver], refused)
+            refused = "%s: install %s. %s" % (NO_STORE_DRIVER, layout.store_packages[store.driver], refused)
         if refused:
             return [refused]
         node.write(DIRECTORY + "/httpd.conf",

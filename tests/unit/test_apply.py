@@ -180,3 +180,16 @@ def test_another_database_of_the_same_server_is_refused(own, refused):
     with pytest.raises(apply.ApplyError, match=r"^/etc/apache2/sites-enabled/own.conf has a DBDriver of its own") as caught:
         apply._only_database(node, DEBIAN)
     assert caught.value.state == "untouched"
+
+
+def test_check_mode_before_the_driver_of_the_database_is_installed():
+    class Bare(MemoryNode):
+        def run(self, argv, timeout=60.0):
+            return (1, "Can't load driver file apr_dbd_pgsql.so") if "-c" in argv else (0, "Syntax OK")
+
+    result = apply.apply(Bare(), in_database(POSTGRESQL), check_mode=True)
+    assert DEBIAN.store_file in result.changes
+    assert "install libaprutil1-dbd-pgsql" in result.warnings[0]
+    with pytest.raises(apply.ApplyError, match="install libaprutil1-dbd-pgsql") as caught:
+        apply.apply(Bare(), in_database(POSTGRESQL))
+    assert caught.value.state == "untouched"
