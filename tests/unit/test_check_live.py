@@ -22,6 +22,7 @@ from plugins.module_utils.question import Key, Question
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.verdict import Verdict, judge
 from plugins.plugin_utils.prober import Plan, Prober
+from plugins.plugin_utils.wire import Wire, WireError
 
 pytestmark = pytest.mark.skipif(bool(fleet.NO_HTTPD), reason=fleet.NO_HTTPD or "httpd is here")
 
@@ -271,6 +272,22 @@ def test_a_node_that_should_keep_sessions_in_cookies(carry):
     keys = (Key("", "primary"), Key("", "secondary"))
     verdict = judge(Question(tuple(node.name for node in nodes), scopes, keys, clock.limits(3600)), views)
     assert findings(verdict) == {left_behind.address: {"store_in_database"}}
+
+
+@needs_sqlite
+def test_a_database_that_hangs_is_no_node_that_hangs(monkeypatch):
+    members, port, ask = [stored(f"127.0.1.{last}") for last in (1, 2, 3)], fleet.free_port(), Wire.ask
+
+    async def hang(self, request):
+        if b"?store" in request and self._target.address == "127.0.1.2":
+            raise WireError("timeout", "no answer in 5 s")
+        return await ask(self, request)
+
+    monkeypatch.setattr(Wire, "ask", hang)
+    with databases(members, port, "shared"):
+        verdict = check_stored(members, port)
+    assert findings(verdict) == {"127.0.1.2": {"store_unreachable"}} and verdict.keys[0].opens == 3
+    assert verdict.findings[0].seen == "gives no answer where a row is to be written: no answer in 5 s"
 
 
 @needs_sqlite
