@@ -77,7 +77,7 @@ browser: deps deps-browser  ## a real browser on the demo: its session stays whi
 	pytest tests/browser $(ARGS)
 
 .PHONY: test
-test: deps-httpd lint unit protocol build molecule browser  ## what CI runs: all of these
+test: deps-httpd lint docs-lint sanity unit protocol build molecule browser  ## what CI runs: all of these
 
 .PHONY: demo demo-up demo-deploy demo-down
 demo: demo-deploy  ## a fleet on this machine: three nodes, a load balancer, one session

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests import journey
+from tests.ring_journey import Operator
 
-VAULTS = {"passphrases.json", "used-passphrases"}
+VAULTS = {"passphrases.json", "used-passphrases", "vault-password"}
 
 
 def test_the_most_talkative_runs_tell_no_key(tmp_path):
@@ -28,7 +29,7 @@ def test_the_most_talkative_runs_tell_no_key(tmp_path):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    journey.on("n2", "(for i in $(seq 400); do ps axww -o args; sleep 0.05; done > /run/seen-processes 2>&1 &) > /dev/null 2>&1")
+    journey.on("n2", "(for i in $(seq 1600); do ps axww -o args; sleep 0.05; done > /run/seen-processes 2>&1 &) > /dev/null 2>&1")
     try:
         extra = {"session_keys_passphrases": new}
         assert journey.playbook("deploy", "--check", "--diff", extra=extra, verbose=3).status == 0
@@ -37,6 +38,11 @@ def test_the_most_talkative_runs_tell_no_key(tmp_path):
         assert journey.playbook("deploy", extra={**extra, "session_config_scopes": bad}, verbose=3).status != 0
         assert journey.playbook("deploy", extra={"session_keys_passphrases": {"not": new[0]}}, verbose=3).status != 0
         assert journey.playbook("deploy", extra={"session_keys_passphrases": [*new, new[0]]}, verbose=3).status != 0
+        operator = Operator({"file": str(tmp_path / "ring.vault")})
+        operator.did("ring", "-vvv", verb="init", session_keys_passphrases=journey.fleet_keys())
+        operator.did("deploy", "-vvv", "--diff")
+        operator.did("rotate", "-vvv", "--diff", session_rotate_now=True)
+        operator.did("revoke", "-vvv", "--diff", session_revoke_confirmed=True)
         assert journey.playbook("deploy", verbose=3).status == 0
     finally:
         ended.set()
