@@ -148,7 +148,7 @@ def test_outage_is_named_and_ends_by_itself(driver):
     try:
         before = dict(vars(user))
         seen = [User.visit(user, node) for node in FLEET]
-        print("while the database is out:", seen)
+        assert [status for status, _text in seen] == [200] * 3 and user.cookie == before["cookie"], "the session alone is out"
         vars(user).update(before)
         done = run("check", driver)
         assert done.status != 0 and "database" in flat(done), done.output
