@@ -27,7 +27,8 @@ def refusal(raw: object) -> ScopeError:
 def test_defaults_are_the_best_practice() -> None:
     assert parse() == Scope(
         name="app", path="/app", store="cookie", virtual_host="", virtual_host_file="", scheme="http", port=80,
-        cookie_name="session", cookie_path="/app", cookie_domain="", same_site="Lax", http_only=True, secure=True, allow_insecure=False,
+        cookie_name="session", cookie_path="/app", cookie_domain="", same_site="Lax", http_only=True, secure=True,
+        allow_insecure=False,
         max_age=3600, update_interval=300, cipher="aes256", exclude=(), hide_cookie=True, request_header="",
         response_header="", log_level="", directives=(),
     )
