@@ -77,6 +77,20 @@ options:
     type: list
     elements: dict
     default: []
+    suboptions:
+      scope:
+        description: Name of the scope.
+        type: str
+        required: true
+      marker:
+        description: What a server that opens one of the cookies gives back.
+        type: str
+        required: true
+      cookies:
+        description: One for each passphrase, in their order.
+        type: list
+        elements: str
+        required: true
 attributes:
   check_mode:
     support: full
@@ -174,7 +188,11 @@ def main():
             "ring": {"type": "dict", "options": {"id": {"type": "str", "required": True},
                                                  "generation": {"type": "int", "required": True}}},
             "allow_loss": {"type": "bool", "default": False},
-            "probes": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+            # Without suboptions no_log would hide the scopes' names, wherever they are part of a sentence.
+            "probes": {"type": "list", "elements": "dict", "default": [], "options": {
+                "scope": {"type": "str", "required": True},
+                "marker": {"type": "str", "required": True},
+                "cookies": {"type": "list", "elements": "str", "required": True, "no_log": True}}},
         },
         supports_check_mode=True,
     )
