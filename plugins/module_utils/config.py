@@ -46,8 +46,8 @@ def render(scopes: Sequence[Scope], key_file: str, version: Tuple[int, ...], sto
     :param store_file: absolute name of the file with the database's settings; empty where this file need not include it.
     """
     included = "\n%s\n" % include_line(store_file) if store_file else ""
-    return HEADER + included + "".join("\n" + _section(scope, key_file, version)
-                            for scope in sorted(scopes, key=lambda scope: len(scope.path)))
+    sections = ["\n" + _section(scope, key_file, version) for scope in sorted(scopes, key=lambda scope: len(scope.path))]
+    return HEADER + included + "".join(sections)
 
 
 def _section(scope: Scope, key_file: str, version: Tuple[int, ...]) -> str:

@@ -45,7 +45,7 @@ _REMEDIES = (
     (r"AH00632.*(?:relation|no such table|doesn't exist)", "the table is not in the database: make it with the playbook "
                                                            "httpd_fleet.mod_session.store"),
     (r"AH00632.*denied", "the table is not there, or httpd's user may not use it: make it with the playbook "
-                          "httpd_fleet.mod_session.store"),
+                         "httpd_fleet.mod_session.store"),
     (r"AH00632", "the table is not as httpd needs it: compare it with what the playbook httpd_fleet.mod_session.store prints "
                  "with -e session_store_print=true"),
     (r"AH018(?:54|55|57|59).*(?:denied|readonly|read-only)", "httpd's user may not do all that it must with the table: it needs "
