@@ -33,7 +33,8 @@ KINDS = {
     "bare": "ssl-cert",
     "lb": "haproxy,socat",
     "db": "postgresql,mariadb-server,openssl",
-    "redhat": "apache2-bin,media-types,libaprutil1-dbd-sqlite3,sqlite3",
+    "redhat": "apache2-bin,media-types,libaprutil1-dbd-pgsql,libaprutil1-dbd-mysql,libaprutil1-dbd-sqlite3,postgresql-client,"
+              "mariadb-client,sqlite3",
 }
 # The bare kind is a node before the first deploy: apache2 is not there, but need not be downloaded each time.
 _KEEP_PACKAGES = ("bare",)

@@ -73,6 +73,11 @@ WantedBy=multi-user.target
 END
 systemctl -q enable httpd.service
 
+# MariaDB's client library has its options where Red Hat's package mariadb-connector-c-config has them.
+rm -rf /etc/mysql
+mkdir /etc/my.cnf.d
+printf '[client-server]\n\n!includedir /etc/my.cnf.d\n' >/etc/my.cnf
+
 # load FILE NAME...: a file of conf.modules.d; what is built into Debian's program has no file of its own.
 load() {
     file=/etc/httpd/conf.modules.d/$1

@@ -26,6 +26,17 @@ PAGE = """Alias /app/page /usr/local/lib/session.lua
     SetHandler lua-script
 </Location>
 """
+GIVE_PAGE = """
+if [ -d /etc/httpd ]; then
+    echo 'LoadModule lua_module modules/mod_lua.so' > /etc/httpd/conf.modules.d/90-lua.conf
+    cat > /etc/httpd/conf.d/zz-page.conf
+    systemctl restart httpd
+else
+    a2enmod -q lua
+    cat > /etc/apache2/conf-enabled/zz-page.conf
+    systemctl restart apache2
+fi
+"""
 
 
 def passwords() -> dict[str, str]:
@@ -63,8 +74,7 @@ def give_pages(nodes: Sequence[str] = FLEET) -> None:
     program = (journey.ROOT / "tests" / "node" / "session.lua").read_text()
     for node in nodes:
         journey.on(node, "cat > /usr/local/lib/session.lua", stdin=program)
-        journey.on(node, "a2enmod -q lua && cat > /etc/apache2/conf-enabled/zz-page.conf && systemctl restart apache2",
-                   stdin=PAGE)
+        journey.on(node, GIVE_PAGE, stdin=PAGE)
 
 
 class User:

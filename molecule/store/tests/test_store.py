@@ -111,6 +111,35 @@ def test_session_survives_every_node(driver, size):
     assert user.alive()
 
 
+def test_both_families_share_the_database(driver):
+    """n1, and rh1: Debian's httpd in the layout of Red Hat's packages, without RPM and SELinux."""
+    both = ("n1", "rh1")
+    mixed = {"session_fleet_group": "mixed_fleet"}
+    journey.on("rh1", "bash -s", stdin=(journey.ROOT / "molecule" / "default" / "reset.sh").read_text())
+    did("deploy", driver, **mixed)
+    again = did("deploy", driver, **mixed)
+    assert again.changed == 0, again.output
+    store.give_pages(both)
+    for maker in both:
+        user = User(maker, 65536)
+        assert user.alive(*both)
+    assert connections_without_tls(driver) == "0"
+    assert "All 2 nodes agree" in flat(did("check", driver, **mixed))
+    refused = run("deploy", driver, session_store=store.settings(driver, password="not-the-password-of-httpd"), **mixed)
+    assert refused.status != 0 and "password" in flat(refused) and user.alive(*both), refused.output
+
+
+def test_expired_rows_are_deleted_by_a_node_of_the_other_family(driver):
+    alone = {"session_fleet_group": "redhat_alone"}
+    fill(driver, 10, 0)
+    did("deploy", driver, **alone)
+    journey.on("rh1", "systemctl start mod-session-store.service")
+    assert rows(driver, "id LIKE 'old-%'") == 0
+    assert "10 expired rows deleted" in journey.on("rh1", "journalctl -o cat -u mod-session-store.service")
+    did("deploy", driver, session_store_housekeeping=False, **alone)
+    did("deploy", driver)
+
+
 def test_payload_is_encrypted_in_the_row(driver):
     before = rows(driver, "value LIKE '%data=%'")
     User()
