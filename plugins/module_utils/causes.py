@@ -129,7 +129,8 @@ CAUSES: Dict[str, Cause] = {
     "scope_shadowed": Cause(
         FAIL, "another section overrides the scope",
         "Remove the directive that is named, or make the scope's path as narrow as that section's.",
-        (*_LOST, "sessions_off", "path_cut_off", "cookie_name", "cookie_path", "cookie_domain", "cookie_secure", "cookie_http_only",
+        (*_LOST, "sessions_off", "path_cut_off", "cookie_name", "cookie_path", "cookie_domain", "cookie_secure",
+         "cookie_http_only",
          "cookie_same_site", "wrong_cipher", "probe_missing", "no_evidence", "file_differs")),
     "max_age_zero": Cause(
         FAIL, "SessionMaxAge is 0",
@@ -167,7 +168,8 @@ CAUSES: Dict[str, Cause] = {
     # What is unsafe, or will be.
     "key_file_open": Cause(
         FAIL, "others may read or change the key file",
-        "Whoever reads it can forge any session. Set it right (" + _DEPLOY + "), then rotate the keys: a look cannot be taken back."),
+        "Whoever reads it can forge any session. Set it right (" + _DEPLOY + "), then rotate the keys: a look cannot be taken "
+        "back."),
     "passphrase_inline": Cause(
         FAIL, "a passphrase stands in the configuration",
         "Everybody who may read that file, or a support bundle, has it. Remove it; the fleet's keys are in the key file."),
@@ -190,7 +192,8 @@ CAUSES: Dict[str, Cause] = {
     # What the error log has. Last: mostly it follows from something above.
     "header_too_large": Cause(
         FAIL, "requests are refused because their cookies are too large",
-        "LimitRequestFieldSize refuses the header (AH00561). Keep less in the session, or keep sessions in a database: store: dbd.",
+        "LimitRequestFieldSize refuses the header (AH00561). Keep less in the session, or keep sessions in a database: store: "
+        "dbd.",
         ("cookie_size",)),
     "store_failed": Cause(
         FAIL, "the database of sessions failed", "See the example: AH01851 no connection, AH01854 to AH01864 a statement.",
@@ -208,7 +211,8 @@ CAUSES: Dict[str, Cause] = {
         WARN, "cookies could not be decrypted", "Cut or forged cookies, or another cipher (AH01840, AH10005).", ()),
     "sessions_lost": Cause(
         WARN, "sessions were lost here",
-        "Each AH01842 is a session that this node could not open and replaced by an empty one. Where nothing above explains it, it "
+        "Each AH01842 is a session that this node could not open and replaced by an empty one. Where nothing above explains "
+        "it, it "
         "was a key that is mended by now, a rotation by hand, or forged cookies: compare the hours with your changes.", ()),
     "log_unread": Cause(
         UNKNOWN, "an error log could not be read", "What is in it is not known; see the reason.", ()),
