@@ -19,8 +19,8 @@ class Cause:
     """What is said of every symptom of one code.
 
     :ivar explains: codes of other causes and of a check's findings that follow from this one on the same node, so that they
-        are not told again. ``*`` stands for all that a check finds on that node.
-    :ivar fleet: it explains them on all other nodes as well: a session that one node destroys is missed on every other.
+        are not told again. ``*`` stands for all that a check finds there (but of clocks), :data:`FOLLOWS` and :data:`LOGGED`.
+    :ivar fleet: it explains lost sessions (:data:`LOST`) on all other nodes as well: what one node destroys, every node misses.
     """
 
     severity: str
@@ -48,11 +48,26 @@ class Symptom:
             raise ValueError("no cause has the code %s" % self.code)
 
 
+LOST = ("sessions_lost", "decrypt_failed", "carry_lost", "canary_lost")
+"""Sessions that are gone, wherever the reason is."""
+
+LOGGED = ("header_too_large", "store_failed", "cipher_failed", "driver_failed", "no_store_logged", "expired_at_save",
+          "decrypt_failed", "sessions_lost")
+"""What only an error log tells."""
+
+FOLLOWS = ("server_down", "not_listening")
+"""What a server that cannot start is like."""
+
 _ALL = ("*",)
 _DEPLOY = "run the deploy playbook for this node"
-_LOST = ("sessions_lost", "decrypt_failed", "carry_lost", "canary_lost")
 
 CAUSES: Dict[str, Cause] = {
+    "not_examined": Cause(
+        FAIL, "the node could not be examined",
+        "Bring it up, or mend the way to it (SSH, sudo, Python 3.9 or later), then diagnose again.",
+        ("not_asked", "unreachable", "connect_timeout", "refused", "reset", "unresolved")),
+    "not_deployed": Cause(
+        FAIL, "sessions were never deployed here", "If this is a node of the fleet, " + _DEPLOY + ".", _ALL, fleet=True),
     # What keeps a server from starting, or from taking a configuration.
     "disk_full": Cause(
         FAIL, "a disk is full",
@@ -103,24 +118,24 @@ CAUSES: Dict[str, Cause] = {
     "cipher_unknown": Cause(
         FAIL, "the cipher is not known",
         "No session cookie is ever set. Use aes256, aes192, aes128 or 3des192: " + _DEPLOY + ".",
-        (*_LOST, "cipher_failed", "max_age_zero", "sessions_off", "no_evidence", "wrong_cipher")),
+        (*LOST, "cipher_failed", "max_age_zero", "sessions_off", "no_evidence", "wrong_cipher")),
     "key_file_differs": Cause(
         FAIL, "the key file is not the fleet's",
         "The node destroys the sessions of all others, and they its. It has been changed by hand, restored from a backup, or "
         "missed a rotation: " + _DEPLOY + ".",
-        (*_LOST, "wrong_key", "key_missing", "stale_ring", "wrong_order", "key_not_loaded"), fleet=True),
+        (*LOST, "wrong_key", "key_missing", "stale_ring", "wrong_order", "key_not_loaded"), fleet=True),
     "key_not_loaded": Cause(
         FAIL, "the key file was written, but never loaded",
         "The running server still has the keys before: reload httpd.",
-        (*_LOST, "wrong_key", "key_missing", "stale_ring", "wrong_order"), fleet=True),
+        (*LOST, "wrong_key", "key_missing", "stale_ring", "wrong_order"), fleet=True),
     "passphrase_override": Cause(
         FAIL, "a narrower section has a passphrase of its own",
         "It replaces the fleet's keys there, so that no other node opens these sessions. Remove the directive.",
-        (*_LOST, "path_cut_off", "wrong_key", "key_missing", "key_unknown", "passphrase_inline"), fleet=True),
+        (*LOST, "path_cut_off", "wrong_key", "key_missing", "key_unknown", "passphrase_inline"), fleet=True),
     "htaccess_session": Cause(
         FAIL, "an .htaccess file changes sessions",
         "It replaces the fleet's settings below its directory. Remove its lines, and AllowOverride AuthConfig with them.",
-        (*_LOST, "path_cut_off", "passphrase_inline", "htaccess_allowed"), fleet=True),
+        (*LOST, "path_cut_off", "passphrase_inline", "htaccess_allowed"), fleet=True),
     # Sessions.
     "no_store": Cause(
         FAIL, "sessions are on, but kept nowhere",
@@ -129,7 +144,7 @@ CAUSES: Dict[str, Cause] = {
     "scope_shadowed": Cause(
         FAIL, "another section overrides the scope",
         "Remove the directive that is named, or make the scope's path as narrow as that section's.",
-        (*_LOST, "sessions_off", "path_cut_off", "cookie_name", "cookie_path", "cookie_domain", "cookie_secure",
+        (*LOST, "sessions_off", "path_cut_off", "cookie_name", "cookie_path", "cookie_domain", "cookie_secure",
          "cookie_http_only",
          "cookie_same_site", "wrong_cipher", "probe_missing", "no_evidence", "file_differs")),
     "max_age_zero": Cause(
@@ -139,7 +154,7 @@ CAUSES: Dict[str, Cause] = {
     "max_age_negative": Cause(
         FAIL, "SessionMaxAge is negative",
         "Every session has ended before it is saved (AH01819). Remove the directive.",
-        ("expired_at_save", "max_age_zero", "cookie_max_age", "no_evidence", "sessions_off", *_LOST)),
+        ("expired_at_save", "max_age_zero", "cookie_max_age", "no_evidence", "sessions_off", *LOST)),
     "max_age_differs": Cause(
         FAIL, "sessions end after another time here",
         "They end earlier or later than on other nodes. Remove the directive, or change max_age in session_config_scopes.",
@@ -147,7 +162,7 @@ CAUSES: Dict[str, Cause] = {
     "cookie_removed": Cause(
         FAIL, "SessionCookieRemove is on",
         "httpd 2.4.71 loads a session once more to save it; the cookie is gone by then, and the session is lost. Turn it off; "
-        "hide_cookie of the scope keeps the cookie from backends.", (*_LOST, "loaded_twice", "path_cut_off"), fleet=True),
+        "hide_cookie of the scope keeps the cookie from backends.", (*LOST, "loaded_twice", "path_cut_off"), fleet=True),
     "file_differs": Cause(
         FAIL, "a file of the collection was changed",
         "Somebody edited it, or a deploy is due. See the difference with --check --diff; then " + _DEPLOY + ".",
@@ -156,11 +171,11 @@ CAUSES: Dict[str, Cause] = {
     "clock_undisciplined": Cause(
         WARN, "nothing keeps the clock right",
         "It will drift, and sessions end early on a node that is ahead: ansible-playbook httpd_fleet.mod_session.clock.",
-        ("clock_drift", "clock_warn", "clock_unsynchronised", *_LOST), fleet=True),
+        ("clock_drift", "clock_warn", "clock_unsynchronised", *LOST), fleet=True),
     "clock_unsynchronised": Cause(
         WARN, "the clock is not synchronised",
         "What should keep it right has reached no time server: see chronyc sources or timedatectl timesync-status.",
-        ("clock_drift", "clock_warn", *_LOST), fleet=True),
+        ("clock_drift", "clock_warn", *LOST), fleet=True),
     "selinux_denied": Cause(
         FAIL, "SELinux denies httpd something",
         "Run the deploy playbook, which sets file contexts and booleans; for anything else see the line that is named.",

@@ -127,6 +127,13 @@ class Node:
         """Whether a path leads to a regular file, links followed."""
         return os.path.isfile(path)
 
+    def modified(self, path: str) -> Optional[float]:
+        """When a file was written last, seconds since the epoch, links followed; None for nothing."""
+        try:
+            return os.stat(path).st_mtime
+        except OSError:
+            return None
+
     def remove_tree(self, path: str) -> None:
         """Remove a directory with all that is in it, if it is there."""
         shutil.rmtree(path, ignore_errors=True)
