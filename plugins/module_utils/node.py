@@ -134,6 +134,21 @@ class Node:
         except OSError:
             return None
 
+    def htaccess_files(self, directory: str, most: int = 20000, seconds: float = 5.0) -> Iterator[Tuple[str, str]]:
+        """The .htaccess files below a directory, with their text.
+
+        :param most: directories that are looked into at most.
+        :param seconds: how long at most.
+        """
+        end = time.monotonic() + seconds
+        for count, (path, _directories, files) in enumerate(os.walk(directory)):
+            if count >= most or time.monotonic() > end:
+                return
+            if ".htaccess" in files:
+                name = os.path.join(path, ".htaccess")
+                with contextlib.suppress(OSError), open(name, encoding="utf-8", errors="replace") as handle:
+                    yield name, handle.read(1 << 16)
+
     def remove_tree(self, path: str) -> None:
         """Remove a directory with all that is in it, if it is there."""
         shutil.rmtree(path, ignore_errors=True)

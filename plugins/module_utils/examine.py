@@ -1,0 +1,66 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The order in which a node is looked at for a diagnosis; each look has a file of its own."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Tuple
+
+from . import config_causes, httpd_config, machine
+from .apply import Wish
+from .causes import Symptom
+from .errorlog import Tally, judge, redact
+from .key_causes import judge_files, judge_loaded
+from .log_reader import read_logs
+from .node import Node
+
+LOG_BYTES = 1 << 28
+"""How much of the error logs is read at most: 256 MiB."""
+
+LOG_SECONDS = 30.0
+"""How long reading them may take."""
+
+
+def examine(node: Node, wish: Wish, now: int, window: int) -> Tuple[List[Symptom], List[Dict[str, Any]]]:
+    """All that this node can tell, and a table of its error logs; changes nothing.
+
+    :param now: seconds since the epoch.
+    :param window: how far back logs are read, seconds.
+    """
+    layout = wish.layout
+    facts = machine.gather(node)
+    found = machine.judge(facts, layout, wish.scopes)
+    if not node.version_of(layout.binary):
+        return [*found, Symptom("not_deployed", "httpd is not installed: %s does not tell its version" % layout.binary)], []
+    status, said = node.run([layout.control, "-t"])
+    broken = config_causes.from_configtest(status, said)
+    error_logs = [layout.error_log]
+    root = layout.server_root
+    found += broken
+    if not broken:
+        tree = httpd_config.parse_dump(node.run([layout.control, "-t", "-D", "DUMP_CONFIG"])[1])
+        modules = httpd_config.parse_modules(node.run([layout.control, "-M"])[1])
+        hosts = httpd_config.parse_vhosts(node.run([layout.control, "-S"])[1])
+        found += config_causes.judge(tree, modules, hosts, wish.scopes, layout, node.listeners())
+        found += config_causes.htaccess(tree, node.htaccess_files)
+        error_logs = httpd_config.error_logs(tree) or error_logs
+        root = httpd_config.server_root(tree) or root
+    active = node.service_active()
+    found += judge_files(node, wish)
+    found += judge_loaded(node, wish) if active else []
+    tally = Tally(now - window, now)
+    for unread in read_logs(error_logs, root, layout.service, tally, now - window, node, LOG_BYTES, LOG_SECONDS):
+        found.append(Symptom("log_unread", unread))
+    if not active:
+        found.append(Symptom("server_down", "%s.service: %s" % (layout.service, _why_down(node, layout.service))))
+    rows = tally.rows()
+    found += judge(rows)
+    return found, [row._asdict() if hasattr(row, "_asdict") else dict(vars(row)) for row in rows]
+
+
+def _why_down(node: Node, service: str) -> str:
+    _status, state = node.run(["systemctl", "show", "-p", "ActiveState", "-p", "Result", "--value", service])
+    _status, said = node.run(["journalctl", "-u", service, "-n", "20", "-o", "cat", "--no-pager"])
+    lines = [line for line in said.splitlines() if "AH" in line and "AH00558" not in line]
+    return " ".join([", ".join(state.split())] + ["(%s)" % redact(line) for line in lines[-1:]])
