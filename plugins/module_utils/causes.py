@@ -147,14 +147,14 @@ CAUSES: Dict[str, Cause] = {
         (*LOST, "sessions_off", "path_cut_off", "cookie_name", "cookie_path", "cookie_domain", "cookie_secure",
          "cookie_http_only",
          "cookie_same_site", "wrong_cipher", "probe_missing", "no_evidence", "file_differs")),
-    "max_age_zero": Cause(
-        FAIL, "SessionMaxAge is 0",
-        "Sessions never end, unchanged ones are never sent anew, and an old key can never be retired. Remove the directive.",
-        ("no_evidence", "cookie_max_age", "sessions_off")),
     "max_age_negative": Cause(
         FAIL, "SessionMaxAge is negative",
         "Every session has ended before it is saved (AH01819). Remove the directive.",
         ("expired_at_save", "max_age_zero", "cookie_max_age", "no_evidence", "sessions_off", *LOST)),
+    "max_age_off": Cause(
+        FAIL, "SessionMaxAge is 0",
+        "Sessions never end, unchanged ones are never sent anew, and an old key can never be retired. Remove the directive.",
+        ("max_age_zero", "no_evidence", "cookie_max_age", "sessions_off")),
     "max_age_differs": Cause(
         FAIL, "sessions end after another time here",
         "They end earlier or later than on other nodes. Remove the directive, or change max_age in session_config_scopes.",
