@@ -70,7 +70,7 @@ def _cause(number: int, cause: Data, total: int, width: int) -> list[str]:
 def _log(log: list[Data]) -> list[str]:
     if not log:
         return ["error logs  nothing about sessions in the time asked for"]
-    rows = [("error log", "code", "lines", "an hour", "first", "last")]
+    rows = [("error log", "code", "lines", "worst hour", "first", "last (UTC)")]
     for row in log[:MOST_LINES]:
         rate = f"{max(row['per_hour'].values())}" if row["per_hour"] else "-"
         rows.append((row["node"], row["code"], str(row["count"]), rate, _moment(row["first"]), _moment(row["last"])))
