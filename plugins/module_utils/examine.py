@@ -12,6 +12,7 @@ from .apply import Wish
 from .causes import Symptom
 from .errorlog import Tally, judge, redact
 from .key_causes import judge_files, judge_loaded
+from .layout import Layout
 from .log_reader import read_logs
 from .node import Node
 
@@ -29,9 +30,9 @@ def examine(node: Node, wish: Wish, now: int, window: int) -> Tuple[List[Symptom
     :param window: how far back logs are read, seconds.
     """
     layout = wish.layout
-    facts = machine.gather(node)
+    facts = machine.gather(node, layout, wish.scopes)
     found = machine.judge(facts, layout, wish.scopes)
-    if not node.version_of(layout.binary):
+    if not facts.httpd:
         return [*found, Symptom("not_deployed", "httpd is not installed: %s does not tell its version" % layout.binary)], []
     status, said = node.run([layout.control, "-t"])
     broken = config_causes.from_configtest(status, said)
@@ -39,24 +40,29 @@ def examine(node: Node, wish: Wish, now: int, window: int) -> Tuple[List[Symptom
     root = layout.server_root
     found += broken
     if not broken:
-        tree = httpd_config.parse_dump(node.run([layout.control, "-t", "-D", "DUMP_CONFIG"])[1])
+        tree = httpd_config.parse_dump(node.run([layout.control, "-t", "-D", "DUMP_CONFIG", *_with_info(node, layout)])[1])
         modules = httpd_config.parse_modules(node.run([layout.control, "-M"])[1])
         hosts = httpd_config.parse_vhosts(node.run([layout.control, "-S"])[1])
-        found += config_causes.judge(tree, modules, hosts, wish.scopes, layout, node.listeners())
+        found += config_causes.judge(tree, modules, hosts, wish.scopes, layout)
         found += config_causes.htaccess(tree, node.htaccess_files)
         error_logs = httpd_config.error_logs(tree) or error_logs
         root = httpd_config.server_root(tree) or root
-    active = node.service_active()
     found += judge_files(node, wish)
-    found += judge_loaded(node, wish) if active else []
+    found += judge_loaded(node, wish) if facts.active else []
     tally = Tally(now - window, now)
-    for unread in read_logs(error_logs, root, layout.service, tally, now - window, node, LOG_BYTES, LOG_SECONDS):
+    for unread in read_logs(error_logs, root, layout.service, tally, now - window, LOG_BYTES, LOG_SECONDS):
         found.append(Symptom("log_unread", unread))
-    if not active:
+    if not facts.active:
         found.append(Symptom("server_down", "%s.service: %s" % (layout.service, _why_down(node, layout.service))))
     rows = tally.rows()
     found += judge(rows)
-    return found, [row._asdict() if hasattr(row, "_asdict") else dict(vars(row)) for row in rows]
+    return found, [dict(vars(row)) for row in rows]
+
+
+def _with_info(node: Node, layout: Layout) -> List[str]:
+    """Arguments that make httpd dump its configuration where mod_info, which does it, is not loaded."""
+    paths = ("%s/mod_info.so" % directory for directory in layout.modules_dirs)
+    return next((["-c", "LoadModule info_module %s" % path] for path in paths if node.is_file(path)), [])
 
 
 def _why_down(node: Node, service: str) -> str:
