@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         try:
             scopes = parse_scopes(arguments.get("scopes"))
             store_for(arguments.get("store"), scopes)
-            hours = int(arguments.get("hours") or 24)
+            hours = int(arguments.get("hours", 24))
         except (ScopeError, StoreOptionError) as error:
             raise AnsibleActionFail(str(error)) from error
         except ValueError:

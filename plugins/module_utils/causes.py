@@ -48,11 +48,11 @@ class Symptom:
             raise ValueError("no cause has the code %s" % self.code)
 
 
-LOST = ("sessions_lost", "decrypt_failed", "carry_lost", "canary_lost")
+LOST = ("sessions_lost", "carry_lost", "canary_lost")
 """Sessions that are gone, wherever the reason is."""
 
 LOGGED = ("header_too_large", "store_failed", "cipher_failed", "driver_failed", "no_store_logged", "expired_at_save",
-          "decrypt_failed", "sessions_lost")
+          "sessions_lost")
 """What only an error log tells."""
 
 FOLLOWS = ("server_down", "not_listening")
@@ -211,19 +211,17 @@ CAUSES: Dict[str, Cause] = {
         "dbd.",
         ("cookie_size",)),
     "store_failed": Cause(
-        FAIL, "the database of sessions failed", "See the example: AH01851 no connection, AH01854 to AH01864 a statement.",
+        FAIL, "the database of sessions failed", "See the example: AH01851 no connection, AH01852 to AH01864 a statement.",
         ()),
     "cipher_failed": Cause(
-        FAIL, "httpd could not encrypt sessions", "Is the cipher right, is the crypto driver there? (AH01823, AH01824)", ()),
+        FAIL, "httpd could not encrypt sessions", "Is the cipher right, is the crypto driver there? (AH01820 to AH01831)", ()),
     "driver_failed": Cause(
-        FAIL, "the crypto driver failed", "See the example: AH01843 to AH01849; with AH00020 the server was down.", ()),
+        FAIL, "the crypto driver failed", "See the example: AH01843 to AH01848; with AH00020 the server was down.", ()),
     "no_store_logged": Cause(
         WARN, "requests had sessions on, but no store", "Somewhere Session On stands without a cookie's name (AH01815).", ()),
     "expired_at_save": Cause(
         WARN, "sessions had ended before they were saved",
         "SessionMaxAge was negative, or the clock was set back and forth (AH01819).", ()),
-    "decrypt_failed": Cause(
-        WARN, "cookies could not be decrypted", "Cut or forged cookies, or another cipher (AH01840, AH10005).", ()),
     "sessions_lost": Cause(
         WARN, "sessions were lost here",
         "Each AH01842 is a session that this node could not open and replaced by an empty one. Where nothing above explains "

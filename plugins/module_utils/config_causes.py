@@ -163,10 +163,8 @@ def _override(node: Node, inside: Sequence[Node], scope: Scope, layout: Layout) 
         return [Symptom("cipher_unknown", said, scope.name)]
     if name in ("sessioncookieremove", "sessiondbdcookieremove"):
         return [Symptom("cookie_removed", said, scope.name)] if value.lower() == "on" else []
-    if name == "sessionenv":
-        return [Symptom("session_env", said, scope.name)] if value.lower() == "on" and not scope.request_header else []
     harmless = {"session": "on", "sessioncryptocipher": scope.cipher}.get(name)
-    if name == "sessionexpiryupdateinterval" or (harmless is not None and value.lower() == harmless):
+    if name in ("sessionexpiryupdateinterval", "sessionenv") or (harmless is not None and value.lower() == harmless):
         return []
     return [Symptom("scope_shadowed", said, scope.name)]
 
@@ -186,6 +184,8 @@ def _anywhere(tree: Node, layout: Layout) -> List[Symptom]:
             found.append(Symptom("passphrase_inline", "%s has SessionCryptoPassphrase with its value" % node.place))
         if name == "session" and value == "on" and not _has_store(inside, named):
             found.append(Symptom("no_store", "%s: Session On, and no SessionCookieName for it" % node.place))
+        if name == "sessionenv" and value == "on":
+            found.append(Symptom("session_env", "%s: SessionEnv On" % node.place))
         if name in _COOKIE_NAMES and "secure" not in _attributes(node):
             found.append(Symptom("cookie_not_secure", "%s: %s %s without Secure" % (node.place, node.name, node.words[0])))
     return found

@@ -23,6 +23,13 @@ PAGE = "docs/troubleshooting.md"
 Data = Dict[str, Any]
 
 _RANK = {code: rank for rank, code in enumerate([*CAUSES, *KINDS])}
+# What a check sees may be the root of what it sees besides, where no node tells a reason.
+_SEEN_EXPLAINS = {
+    **dict.fromkeys(("clock_drift", "wrong_key", "stale_ring", "wrong_order", "key_missing", "plain_text", "empty_key",
+                     "wrong_cipher", "path_cut_off", "loaded_twice"), LOST),
+    "store_down": ("store_unreachable", "store_failed"),
+    "store_unreachable": ("store_failed",),
+}
 _STATUS = {FAIL: "failed", UNKNOWN: "unknown", WARN: "warned"}
 
 
@@ -93,7 +100,8 @@ def _rows(nodes: Sequence[str], gathered: Mapping[str, Data], report: Data) -> L
         rows += [_row(item) for item in here.get("findings", ())]
     for item in report["findings"]:
         expected = "; expected: %s" % item["expected"] if item["expected"] else ""
-        rows.append(_row({**item, "evidence": item["seen"] + expected}))
+        whole = {"node": item["node"] or "", "scope": item["scope"] or ""}
+        rows.append(_row({**item, **whole, "evidence": item["seen"] + expected}))
     return rows
 
 
@@ -106,7 +114,7 @@ def _explain(rows: Sequence[Row]) -> Tuple[List[Row], Dict[Row, List[Row]]]:
     left: List[Row] = sorted(rows, key=lambda row: _RANK[row.code])
     explained: Dict[Row, List[Row]] = {}
     for row in list(left):
-        if row not in left or row.code not in CAUSES:
+        if row not in left:
             continue
         taken = [other for other in left if other is not row and _explains(row, other)]
         explained[row] = taken
@@ -115,9 +123,12 @@ def _explain(rows: Sequence[Row]) -> Tuple[List[Row], Dict[Row, List[Row]]]:
 
 
 def _explains(row: Row, other: Row) -> bool:
-    cause = CAUSES[row.code]
     if row.code == other.code:
         return False
+    if row.code not in CAUSES:
+        codes = _SEEN_EXPLAINS.get(row.code, ())
+        return other.code in codes and (row.node == other.node or codes is LOST or not row.node)
+    cause = CAUSES[row.code]
     if row.node != other.node:
         return cause.fleet and other.code in LOST
     if other.code in cause.explains:

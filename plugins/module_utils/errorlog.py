@@ -9,7 +9,7 @@ import calendar
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from .causes import Symptom
 
@@ -19,18 +19,23 @@ MOST_EXAMPLE = 300
 """Characters of an example line."""
 
 MEANINGS: Dict[str, str] = {
-    "AH01842": "sessions_lost", "AH01817": "sessions_lost",
-    "AH01840": "decrypt_failed", "AH10005": "decrypt_failed",
-    "AH01815": "no_store_logged",
+    "AH01842": "sessions_lost",
+    "AH01815": "no_store_logged", "AH01821": "no_store_logged",
     "AH01819": "expired_at_save",
-    "AH01823": "cipher_failed", "AH01824": "cipher_failed",
+    **{"AH0%d" % code: "cipher_failed" for code in (1820, 1823, 1824, *range(1825, 1832))},
+    **{"AH0%d" % code: "driver_failed" for code in (1843, 1845, 1846, 1847, 1848)},
     "AH00561": "header_too_large",
-    **{"AH0%d" % code: "driver_failed" for code in range(1843, 1850)},
-    **{"AH0%d" % code: "store_failed" for code in (1816, *range(1850, 1865))},
+    **{"AH0%d" % code: "store_failed" for code in (1816, 1822, *range(1850, 1866))},
     "AH00629": "store_failed", "AH00632": "store_failed",
+    # Counted, and no cause: what stands beside another line, or is said at debug level, or is no failure.
+    **{"AH%05d" % code: "" for code in (1814, 1817, 1818, *range(1832, 1842), 1844, 1849, 10005, 10006)},
 }
-"""The cause that a code of httpd speaks of."""
+"""What a code of httpd speaks of, a code of the table of causes (source: modules/session/*.c of httpd 2.4.71)."""
 
+LOSS = "AH01842"
+"""A session that could not be opened and is replaced by an empty one."""
+
+_CLIENT = re.compile(r"\[(?:client|remote) ([^\]]+)\]")
 _CODE = re.compile(r"\bAH(\d{5})\b")
 _STAMPS = (
     # [Mon Nov 23 11:12:13.123456 2026], as httpd writes it; in local time
@@ -75,6 +80,7 @@ class Tally:
     def __init__(self, since: int, until: int) -> None:
         self.since, self.until = since, until
         self._counts: Dict[str, CodeCount] = {}
+        self._last_loss: Tuple[str, Optional[int]] = ("", None)
 
     def feed(self, line: str, moment: Optional[int] = None) -> None:
         """Count one line.
@@ -88,6 +94,8 @@ class Tally:
         at = moment if moment is not None else stamp(line, self.until)
         if at is not None and not self.since <= at <= self.until + HOUR:
             return
+        if code == LOSS and self._again(line, at):
+            return
         count = self._counts.setdefault(code, CodeCount(code))
         count.count += 1
         count.example = line if not count.example else count.example
@@ -97,6 +105,15 @@ class Tally:
             hour = at - at % HOUR
             if hour in count.per_hour or len(count.per_hour) < MOST_HOURS:
                 count.per_hour[hour] = count.per_hour.get(hour, 0) + 1
+
+    def _again(self, line: str, at: Optional[int]) -> bool:
+        """Whether this is the loss that was counted last: httpd loads a session more than once where a request goes on inside
+        (DirectoryIndex, ErrorDocument), and says so each time (measured, 2.4.71)."""
+        client = _CLIENT.search(line)
+        here = (client.group(1) if client else "", at)
+        again = bool(here[0]) and here == self._last_loss
+        self._last_loss = here
+        return again
 
     def rows(self) -> List[CodeCount]:
         """What was counted, the most frequent first; examples are redacted."""
@@ -148,7 +165,8 @@ def judge(rows: Sequence[CodeCount]) -> List[Symptom]:
     """What the counts mean, one symptom for each meaning."""
     by_cause: Dict[str, List[CodeCount]] = {}
     for row in rows:
-        by_cause.setdefault(MEANINGS[row.code], []).append(row)
+        if MEANINGS[row.code]:
+            by_cause.setdefault(MEANINGS[row.code], []).append(row)
     return [Symptom(cause, _evidence(cause, own)) for cause, own in by_cause.items()]
 
 
