@@ -36,20 +36,17 @@ def examine(node: Node, wish: Wish, now: int, window: int) -> Tuple[List[Symptom
         return [*found, Symptom("not_deployed", "httpd is not installed: %s does not tell its version" % layout.binary)], []
     status, said = node.run([layout.control, "-t"])
     broken = config_causes.from_configtest(status, said)
-    error_logs = [layout.error_log]
-    root = layout.server_root
     found += broken
     if not broken:
-        tree = httpd_config.parse_dump(node.run([layout.control, "-t", "-D", "DUMP_CONFIG", *_with_info(node, layout)])[1])
+        tree = _tree(node, layout)
         modules = httpd_config.parse_modules(node.run([layout.control, "-M"])[1])
         hosts = httpd_config.parse_vhosts(node.run([layout.control, "-S"])[1])
         found += config_causes.judge(tree, modules, hosts, wish.scopes, layout)
         found += config_causes.htaccess(tree, node.htaccess_files)
-        error_logs = httpd_config.error_logs(tree) or error_logs
-        root = httpd_config.server_root(tree) or root
     found += judge_files(node, wish)
     found += judge_loaded(node, wish) if facts.active else []
     tally = Tally(now - window, now)
+    error_logs, root = where_logs_are(node, layout)
     for unread in read_logs(error_logs, root, layout.service, tally, now - window, LOG_BYTES, LOG_SECONDS):
         found.append(Symptom("log_unread", unread))
     if not facts.active:
@@ -57,6 +54,16 @@ def examine(node: Node, wish: Wish, now: int, window: int) -> Tuple[List[Symptom
     rows = tally.rows()
     found += judge(rows)
     return found, [dict(vars(row)) for row in rows]
+
+
+def where_logs_are(node: Node, layout: Layout) -> Tuple[List[str], str]:
+    """All values of ErrorLog, and the ServerRoot that relative ones begin at; the package's where the configuration is broken."""
+    tree = _tree(node, layout)
+    return httpd_config.error_logs(tree) or [layout.error_log], httpd_config.server_root(tree) or layout.server_root
+
+
+def _tree(node: Node, layout: Layout) -> httpd_config.Node:
+    return httpd_config.parse_dump(node.run([layout.control, "-t", "-D", "DUMP_CONFIG", *_with_info(node, layout)])[1])
 
 
 def _with_info(node: Node, layout: Layout) -> List[str]:

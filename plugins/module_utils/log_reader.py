@@ -17,9 +17,9 @@ import shlex
 import subprocess
 import threading
 import time
-from typing import BinaryIO, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import BinaryIO, Callable, Dict, List, Optional, Protocol, Sequence, Tuple
 
-from .errorlog import Tally, stamp
+from .errorlog import stamp
 
 CHUNK = 1 << 20
 """Bytes that are held at once."""
@@ -31,6 +31,15 @@ SYSLOGS = ("/var/log/syslog", "/var/log/messages")
 
 
 _OPENERS: Dict[str, Callable[[str], BinaryIO]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}  # type: ignore[dict-item]
+
+
+class Feed(Protocol):
+    """What takes the lines."""
+
+    until: int
+
+    def feed(self, line: str, moment: Optional[int] = None) -> None:
+        """Take a line; ``moment`` is its time where the line does not tell it."""
 
 
 class Budget:
@@ -47,7 +56,7 @@ class Budget:
         return "it took too long" if time.monotonic() > self.end else ""
 
 
-def read_logs(error_logs: Sequence[str], server_root: str, service: str, tally: Tally, since: int, max_bytes: int,
+def read_logs(error_logs: Sequence[str], server_root: str, service: str, tally: Feed, since: int, max_bytes: int,
               max_seconds: float) -> List[str]:
     """Feed all error logs to a tally, the newest files first.
 
@@ -99,7 +108,7 @@ def source(value: str, server_root: str) -> Tuple[str, str]:
     return "file", value if value.startswith("/") else posixpath.join(server_root, value)
 
 
-def _read_file_and_rotations(path: str, tally: Tally, since: int, budget: Budget) -> List[str]:
+def _read_file_and_rotations(path: str, tally: Feed, since: int, budget: Budget) -> List[str]:
     rotated = path + "*" if "*" in path else glob.escape(path) + "[-.]*"
     names = {name for name in (*glob.glob(path), *glob.glob(rotated)) if os.path.isfile(name)}
     found = sorted(names, key=lambda name: -os.stat(name).st_mtime)
@@ -122,7 +131,7 @@ def _read_file_and_rotations(path: str, tally: Tally, since: int, budget: Budget
     return unread
 
 
-def _read_file(name: str, tally: Tally, since: int, budget: Budget) -> str:
+def _read_file(name: str, tally: Feed, since: int, budget: Budget) -> str:
     if name.endswith(".zst"):
         return "it is compressed with zstd, which Python cannot read here"
     opener = _OPENERS.get(posixpath.splitext(name)[1])
@@ -167,7 +176,7 @@ def _stamp_after(handle: BinaryIO, offset: int, now: int) -> Optional[int]:
     return None
 
 
-def _feed(handle: BinaryIO, tally: Tally, budget: Budget) -> str:
+def _feed(handle: BinaryIO, tally: Feed, budget: Budget) -> str:
     """Feed what is left of a file; why not all of it, empty where all was."""
     rest = b""
     while True:
@@ -187,7 +196,7 @@ def _feed(handle: BinaryIO, tally: Tally, budget: Budget) -> str:
             return ""
 
 
-def _read_syslog(tags: Sequence[str], tally: Tally, since: int, budget: Budget) -> List[str]:
+def _read_syslog(tags: Sequence[str], tally: Feed, since: int, budget: Budget) -> List[str]:
     if os.path.isdir("/run/systemd/journal"):
         return _read_journal(tags, tally, since, budget)
     unread = []
@@ -197,7 +206,7 @@ def _read_syslog(tags: Sequence[str], tally: Tally, since: int, budget: Budget) 
     return unread
 
 
-def _read_journal(tags: Sequence[str], tally: Tally, since: int, budget: Budget) -> List[str]:
+def _read_journal(tags: Sequence[str], tally: Feed, since: int, budget: Budget) -> List[str]:
     command = ["journalctl", "--no-pager", "-q", "-r", "-o", "json", "--output-fields=MESSAGE", "--since=@%d" % since]
     for tag in tags:
         command += ["-t", tag]
@@ -225,7 +234,7 @@ def _read_journal(tags: Sequence[str], tally: Tally, since: int, budget: Budget)
     return ["the journal: %s" % said] if said else []
 
 
-def _feed_entry(line: bytes, tally: Tally) -> None:
+def _feed_entry(line: bytes, tally: Feed) -> None:
     try:
         entry = json.loads(line)
         message, moment = entry["MESSAGE"], int(entry["__REALTIME_TIMESTAMP"]) // 1000000
