@@ -18,7 +18,8 @@ from tests import journey
 NODE, QUIET = "n2", "n1"
 CONF = "/etc/apache2/conf-enabled/zz-mod-session-debug.conf"
 LOG = "/var/log/apache2/error.log"
-LEFT = f"ls {CONF} /etc/systemd/system/mod-session-debug-off.* /etc/systemd/system/*.wants/mod-session-debug-off* 2>/dev/null; true"
+UNIT = "/etc/systemd/system/mod-session-debug-off"
+LEFT = f"ls {CONF} {UNIT}.* /etc/systemd/system/*.wants/mod-session-debug-off* 2>/dev/null; true"
 UNTIL = "systemctl list-timers --no-legend mod-session-debug-off.timer"
 
 
@@ -85,13 +86,14 @@ def test_first_run_collects_what_debug_tells_and_nothing_secret(tmp_path):
 
 
 def test_a_virtual_host_with_a_level_of_its_own_tells_as_well(tmp_path):
-    journey.on(NODE, "sed -i 's/<VirtualHost .*/&\\n    LogLevel error/' /etc/apache2/sites-enabled/000-default.conf;"
+    journey.on(NODE, "sed -i 's/<VirtualHost .*/&\\n    LogLevel error/' /etc/apache2/sites-available/000-default.conf;"
                      "systemctl reload apache2")
     try:
         assert reproduced(tmp_path)[0].status == 0
         assert "AH10006" in (tmp_path / f"{NODE}-sessions-debug.log").read_text()
     finally:
-        journey.on(NODE, "sed -i '/^    LogLevel error$/d' /etc/apache2/sites-available/000-default.conf; systemctl reload apache2")
+        journey.on(NODE, "sed -i '/^    LogLevel error$/d' /etc/apache2/sites-available/000-default.conf;"
+                         "systemctl reload apache2")
 
 
 def test_check_mode_changes_nothing(tmp_path):
@@ -159,7 +161,7 @@ def test_a_deploy_meanwhile_changes_nothing_and_again_begins_anew(tmp_path):
     assert done.status == 0 and done.changed == 0, done.output
     assert journey.on(NODE, f"ls {CONF}") == CONF
     killed(tmp_path, 900)
-    assert "OnActiveSec=900" in journey.on(NODE, "cat /etc/systemd/system/mod-session-debug-off.timer")
+    assert "OnActiveSec=900" in journey.on(NODE, f"cat {UNIT}.timer")
     done = journey.playbook("debug", extra={"session_debug_nodes": NODE, "session_debug_off": True})
     assert done.status == 0 and done.changed == 1, done.output
     assert journey.on(NODE, LEFT) == ""
