@@ -22,13 +22,14 @@ UNITS = "/etc/systemd/system"
 MOST_LINES = 5000
 """Lines that are collected at most: the newest ones."""
 
+# Before= has a reload that is waited for wait for this service in turn.
 _SERVICE = """{header}[Unit]
 Description=Turn the debug level of httpd's session modules back
 Before={service}.service
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'rm -f {conf}; if systemctl -q is-active {service}; then systemctl reload {service}; fi; \
+ExecStart=/bin/sh -c 'rm -f {conf}; if systemctl -q is-active {service}; then systemctl --no-block reload {service}; fi; \
 systemctl -q disable {unit}.service; rm -f {units}/{unit}.timer {units}/{unit}.service; systemctl daemon-reload'
 
 [Install]

@@ -129,7 +129,8 @@ def killed(tmp_path, seconds):
         "session_debug_dir": str(tmp_path)})
     process = subprocess.Popen(command, env=journey.environment(), cwd=journey.ROOT, start_new_session=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(lambda: journey.on(NODE, f"ls {CONF} 2>/dev/null; true") == CONF)
+    wait_for(lambda: f"OnActiveSec={seconds}\n" in journey.on(NODE, f"cat {UNIT}.timer {CONF} 2>/dev/null; true")
+             and journey.on(NODE, f"ls {CONF} 2>/dev/null; true") == CONF)
     time.sleep(1)
     process.send_signal(signal.SIGKILL)
     process.wait()
