@@ -52,8 +52,9 @@ _SECRETS = (
     (re.compile(r"(?i)((?:password|passwd|pass|secret|passphrase|token)['\"]?\s*[=:]\s*)[^\s,;&]+"), r"\1(hidden)"),
     (re.compile(r"(?i)((?:set-)?cookie:?\s*[^\s=]+=)[^\s;,]+"), r"\1(hidden)"),
     (re.compile(r"\?[^\s,\]]+"), "?(hidden)"),
-    # A sealed cookie, a key, a row's name: long words of base64 or hex.
-    (re.compile(r"[A-Za-z0-9+_=-]{24,}(?:/[A-Za-z0-9+_=-]{24,})*/?[A-Za-z0-9+_=-]*"), "(hidden)"),
+    # A sealed cookie or a key: a long word, or one of base64, which may have slashes as a path has.
+    (re.compile(r"[A-Za-z0-9+_=-]{24,}"), "(hidden)"),
+    (re.compile(r"(?=[a-z0-9+/_=-]*[A-Z])(?=[A-Z0-9+/_=-]*[a-z])(?=[A-Za-z+/_=-]*[0-9])[A-Za-z0-9+/_=-]{20,}"), "(hidden)"),
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "(hidden)"),
 )
 

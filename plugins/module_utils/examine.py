@@ -42,7 +42,7 @@ def examine(node: Node, wish: Wish, now: int, window: int) -> Tuple[List[Symptom
         modules = httpd_config.parse_modules(node.run([layout.control, "-M"])[1])
         hosts = httpd_config.parse_vhosts(node.run([layout.control, "-S"])[1])
         found += config_causes.judge(tree, modules, hosts, wish.scopes, layout)
-        found += config_causes.htaccess(tree, node.htaccess_files)
+        found += config_causes.htaccess(tree, node.htaccess_files, wish.scopes)
     found += judge_files(node, wish)
     found += judge_loaded(node, wish) if facts.active else []
     tally = Tally(now - window, now)
@@ -59,7 +59,8 @@ def examine(node: Node, wish: Wish, now: int, window: int) -> Tuple[List[Symptom
 def where_logs_are(node: Node, layout: Layout) -> Tuple[List[str], str]:
     """All values of ErrorLog, and the ServerRoot that relative ones begin at; the package's where the configuration is broken."""
     tree = _tree(node, layout)
-    return httpd_config.error_logs(tree) or [layout.error_log], httpd_config.server_root(tree) or layout.server_root
+    root = httpd_config.server_root(node.run([layout.control, "-S"])[1]) or layout.server_root
+    return httpd_config.error_logs(tree) or [layout.error_log], root
 
 
 def _tree(node: Node, layout: Layout) -> httpd_config.Node:

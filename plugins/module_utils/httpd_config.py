@@ -104,9 +104,10 @@ def error_logs(tree: Node) -> List[str]:
     return list(found)
 
 
-def server_root(tree: Node) -> str:
-    """The ServerRoot; empty where it is httpd's own default."""
-    return next(("".join(node.words[:1]) for node in tree.named("ServerRoot")), "")
+def server_root(settings: str) -> str:
+    """The ServerRoot, as ``-S`` tells it (a dump never has it: httpd acts on it while it reads); empty where it does not."""
+    found = re.search(r'(?m)^ServerRoot: "(.+)"$', settings)
+    return found.group(1) if found else ""
 
 
 def parse_modules(text: str) -> Tuple[str, ...]:

@@ -119,7 +119,8 @@ def test_diagnosis_finds_nothing_on_a_healthy_fleet_and_names_the_node_with_anot
         first = json.loads((tmp_path / "diagnosis.json").read_text())["causes"][0]
         assert (first["code"], first["nodes"]) == ("key_file_differs", [NODE])
     finally:
-        journey.on(NODE, "mv /run/k /etc/httpd/mod_session/passphrases; systemctl reload httpd; sleep 1; : >/var/log/httpd/error_log")
+        journey.on(NODE, "mv /run/k /etc/httpd/mod_session/passphrases; systemctl reload httpd; sleep 1;"
+                         ": >/var/log/httpd/error_log")
 
 
 def test_debug_level_goes_up_and_back(old_state, tmp_path):
