@@ -12,7 +12,12 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils import diagnosis
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
-from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import diagnosis_html, diagnosis_text, report_files
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
+    diagnosis_html,
+    diagnosis_text,
+    report_files,
+    report_text,
+)
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.seal import seal_probes
 
@@ -70,7 +75,7 @@ class ActionModule(ActionBase):
                 gathered[node] = found if "findings" in found else {"fault": _fault(found)}
         data = diagnosis.join(nodes, gathered, report)
         written = self._write(data)
-        self._display.display(diagnosis_text.render(data), color=diagnosis_text.COLOURS[data["status"]])
+        self._display.display(diagnosis_text.render(data), color=report_text.COLOURS[data["status"]])
         return {"changed": False, "status": data["status"], "msg": data["summary"], "causes": data["causes"], "reports": written}
 
     def _write(self, data):

@@ -191,5 +191,3 @@ def _evidence(cause: str, rows: Sequence[CodeCount]) -> str:
 
 def _moment(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
-
-

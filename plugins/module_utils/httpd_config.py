@@ -133,10 +133,9 @@ def parse_vhosts(text: str) -> List[VirtualHost]:
         alone = re.match(r"(\S+):(\d+|\*)\s+(\S+) \((.+:\d+)\)\Z", line)
         group = re.match(r"(\S+):(\d+|\*)\s+is a NameVirtualHost\Z", line)
         named = re.match(r"\s+port (\d+|\*) namevhost (\S+) \((.+:\d+)\)\Z", line)
-        if alone or group:
-            match = alone or group
-            assert match is not None
-            address, port = match.group(1), _port(match.group(2))
+        first = alone or group
+        if first:
+            address, port = first.group(1), _port(first.group(2))
         if alone:
             found.append(VirtualHost(address, port, alone.group(3), alone.group(4)))
         elif named:

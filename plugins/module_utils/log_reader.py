@@ -217,13 +217,10 @@ def _read_journal(tags: Sequence[str], tally: Feed, since: int, budget: Budget) 
     # A journal that gives nothing must not hold us for ever.
     timer = threading.Timer(max(0.1, budget.end - time.monotonic()), process.kill)
     timer.start()
-    said = ""
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.stdout or ():
             budget.size -= len(line)
-            said = budget.spent()
-            if said:
+            if budget.spent():
                 break
             if b"AH" in line:
                 _feed_entry(line, tally)
@@ -231,6 +228,7 @@ def _read_journal(tags: Sequence[str], tally: Feed, since: int, budget: Budget) 
         timer.cancel()
         process.kill()
         process.wait()
+    said = budget.spent()
     return ["the journal: %s" % said] if said else []
 
 

@@ -34,6 +34,12 @@ options:
     description: The passphrases that the node should have; see M(httpd_fleet.mod_session.session_apply). Or give O(ring_store).
     type: list
     elements: str
+  ring:
+    description: The ring that O(passphrases) are from. O(ring_store) fills it in.
+    type: dict
+    suboptions:
+      id: {description: The ring's id., type: str, required: true}
+      generation: {description: The generation of the ring in which its keys changed last., type: int, required: true}
   allow_weak:
     description: Accept weak passphrases; see M(httpd_fleet.mod_session.session_apply).
     type: bool
@@ -57,6 +63,19 @@ options:
   report_dir:
     description: Directory on the controller for C(diagnosis.json) and C(diagnosis.html), for O(step=judge).
     type: path
+  node:
+    description: The node's name in the inventory. The controller fills this in; do not set it.
+    type: str
+    default: ''
+  probes:
+    description: Cookies sealed under each passphrase, one entry for each scope. The controller fills this in; do not set it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      scope: {description: Name of the scope., type: str, required: true}
+      marker: {description: What a server that opens one of the cookies gives back., type: str, required: true}
+      cookies: {description: One cookie for each passphrase., type: list, elements: str, required: true}
 author:
   - httpd_fleet maintainers (@httpd-fleet)
 """
@@ -78,11 +97,11 @@ findings:
   elements: dict
   contains:
     code: {description: Names the finding; it does not change from version to version., type: str, sample: key_not_loaded}
-    severity: {description: V(fail), V(unknown), V(warn) or V(info)., type: str}
+    severity: {description: "V(fail), V(unknown), V(warn) or V(info).", type: str}
     node: {description: The node., type: str}
     scope: {description: The scope; empty for the node as a whole., type: str}
     title: {description: What it is called., type: str}
-    evidence: {description: What was seen, and where., type: str}
+    evidence: {description: "What was seen, and where.", type: str}
     remedy: {description: What to do., type: str}
     doc: {description: Where the documentation speaks of it., type: str}
 log:
@@ -93,10 +112,10 @@ log:
   contains:
     code: {description: httpd's code., type: str, sample: AH01842}
     count: {description: How many lines., type: int}
-    first: {description: The first one's time, seconds since the epoch., type: int}
-    last: {description: The last one's time, seconds since the epoch., type: int}
-    per_hour: {description: How many in each hour, by the hour's start in seconds since the epoch., type: dict}
-    example: {description: One line, without what is secret., type: str}
+    first: {description: "The first one's time, seconds since the epoch.", type: int}
+    last: {description: "The last one's time, seconds since the epoch.", type: int}
+    per_hour: {description: "How many in each hour, by the hour's start in seconds since the epoch.", type: dict}
+    example: {description: "One line, without what is secret.", type: str}
 status:
   description: V(healthy), V(warned), V(failed) or V(unknown).
   returned: O(step=judge)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .report_text import COLOURS as COLOURS
 from .report_text import MOST_NODES, SEVERITY, table, wrap
 
 WORDS = {"healthy": "HEALTHY", "warned": "HEALTHY, WITH WARNINGS", "failed": "FAILED", "unknown": "UNKNOWN"}
