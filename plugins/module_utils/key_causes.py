@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import List, Optional, Protocol
+from typing import List, Optional, Protocol, Sequence, Tuple
 
 from .apply import ApplyError, ApplyNode, Wish, wanted
 from .causes import Symptom
@@ -62,19 +62,16 @@ def _key_file(node: FilesNode, wish: Wish, entry: Optional[Entry]) -> List[Sympt
     if not keys:
         return [*found, Symptom("key_file_empty", "%s holds no key" % path)]
     if tuple(keys) != wish.passphrases:
-        found.append(Symptom("key_file_differs", "%s has %s; expected %s" % (path, _named(keys, text), _expected(wish))))
+        found.append(Symptom("key_file_differs", "%s has %s; expected %s" % (
+            path, _named(keys, parse_ring(text)), _named(wish.passphrases, wish.ring))))
     return found
 
 
-def _named(keys: List[str], text: str) -> str:
-    ring = parse_ring(text)
-    names = ", ".join(fingerprint(key) for key in keys)
+def _named(keys: Sequence[str], ring: Optional[Tuple[str, int]]) -> str:
+    """A list of keys as it may be shown."""
+    shown = [fingerprint(key) for key in keys]
+    names = ", ".join("a key without a public name" if name == "hidden" else name for name in shown)
     return names + (" of generation %d of the ring %s" % (ring[1], ring[0]) if ring else "")
-
-
-def _expected(wish: Wish) -> str:
-    names = ", ".join(fingerprint(key) for key in wish.passphrases)
-    return names + (" of generation %d of the ring %s" % (wish.ring[1], wish.ring[0]) if wish.ring else "")
 
 
 def _difference(node: FilesNode, target: Target) -> str:
