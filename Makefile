@@ -81,7 +81,7 @@ test: deps-httpd lint docs-lint sanity unit protocol build molecule browser  ## 
 
 .PHONY: demo demo-up demo-deploy demo-down
 demo: demo-deploy  ## a fleet on this machine: three nodes, a load balancer, one session
-	@. demo/env && ansible-playbook -i demo/inventory httpd_fleet.mod_session.check
+	@. demo/env && ansible-playbook -i demo/inventory httpd_fleet.mod_session.check -e session_check_report_dir=$(CACHE)/demo/report
 	@python demo/show.py
 demo-up: deps
 	@python demo/fleet.py up demo/fleet.json

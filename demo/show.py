@@ -116,9 +116,11 @@ One session, {visitor.count} visits, {len(nodes)} nodes, one of them away for a 
 
   The page        https://{ADDRESS}:{PORT}/app/     (log in as {USER}, password {PASSWORD})
                   Its certificate is from the demo's own authority, .cache/demo/ca.pem.
+  The report      .cache/demo/report/report.html: what the check saw of every node and key
   Try next        . demo/env
                   ansible-playbook -i demo/inventory httpd_fleet.mod_session.check
                   ansible-playbook -i demo/inventory httpd_fleet.mod_session.deploy --check --diff
+                  ansible-playbook -i demo/inventory httpd_fleet.mod_session.diagnose
                   ansible-playbook -i demo/inventory httpd_fleet.mod_session.rotate -e session_rotate_now=true
                   demo/fleet.py stop demo/fleet.json node2      # and start, and status
   Remove it       make demo-down

@@ -5,17 +5,13 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.cookie import CIPHERS
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.probe import MARKER_LENGTH, seal_probe
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.seal import seal_probes
 
 MODULE = "httpd_fleet.mod_session.session_apply"
 
@@ -42,20 +38,9 @@ class ActionModule(ActionBase):
                 store_for(arguments.get("store"), scopes)
         except (ScopeError, StoreOptionError) as error:
             raise AnsibleActionFail(str(error)) from error
-        try:
-            arguments["probes"] = [_seal(scope, keys.passphrases) for scope in scopes]
-        except ImportError as error:
-            raise AnsibleActionFail("the controller needs the Python library cryptography: pip install cryptography") from error
+        arguments["probes"] = seal_probes(scopes, keys.passphrases)
         result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         warnings = [*keys.warnings, *(text for scope in scopes for text in scope.warnings)]
         if warnings:
             result["warnings"] = warnings + list(result.get("warnings", []))
         return result
-
-
-def _seal(scope, passphrases):
-    """One sealed probe for each passphrase, all with one marker."""
-    marker = secrets.token_hex(MARKER_LENGTH // 2)
-    iv_bytes = CIPHERS[scope.cipher].iv_bytes
-    cookies = [seal_probe(key, scope.cipher, marker, os.urandom(16), os.urandom(iv_bytes)) for key in passphrases]
-    return {"scope": scope.name, "marker": marker, "cookies": cookies}

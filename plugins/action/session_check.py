@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import ssl
-import tempfile
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -36,6 +34,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes imp
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.verdict import judge
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     node_side,
+    report_files,
     report_html,
     report_prometheus,
     report_text,
@@ -343,18 +342,14 @@ class ActionModule(ActionBase):
         if not directory:
             return []
         files = {
-            "report.json": lambda: json.dumps(data, indent=1) + "\n",
-            "report.html": lambda: report_html.render(data),
-            "mod_session.prom": lambda: report_prometheus.render(data),
+            "report.json": json.dumps(data, indent=1) + "\n",
+            "report.html": report_html.render(data),
+            "mod_session.prom": report_prometheus.render(data),
         }
-        written = []
         try:
-            os.makedirs(directory, exist_ok=True)
-            for name, render in files.items():
-                written.append(_replace(os.path.join(directory, name), render()))
+            return report_files.write(directory, files)
         except OSError as error:
             raise AnsibleActionFail(f"report_dir: {directory}: {error.strerror or error}") from error
-        return written
 
     def _result(self, data, written):
         failed = self._options["fail"] and not data["passed"]
@@ -391,17 +386,3 @@ def _from_ring(ring, absent):
         "ring": {"id": ring.id, "generation": ring.generation},
         "absent": sorted({*absent, *ring.absentees}),
     }
-
-
-def _replace(path, text):
-    """Write a file so that a reader sees the old or the new one, never half of one."""
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return path

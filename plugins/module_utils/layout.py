@@ -16,7 +16,7 @@ class Layout:
     ``conf_enabled`` and ``modules_enabled`` are directories of symbolic links (Debian's way); empty where a file in
     ``conf_dir`` is live by being there, and the file ``modules_file`` loads what the packages' own files do not.
     ``store_packages``: of apr-util's driver for each kind of database. ``client_options_dir``: whose files every program
-    with MariaDB's client library reads.
+    with MariaDB's client library reads. ``error_log``: where the package has it, for a configuration that cannot be read.
     ``control`` takes httpd's own arguments, ``-t -c ...`` among them; it reads the configuration as the service does.
     """
 
@@ -36,6 +36,7 @@ class Layout:
     driver_packages: Tuple[str, ...]
     store_packages: Mapping[str, str]
     client_options_dir: str
+    error_log: str
 
     @property
     def key_dir(self) -> str:
@@ -93,6 +94,7 @@ DEBIAN = Layout(
     driver_packages=("libaprutil1-crypto",),
     store_packages={"postgresql": "libaprutil1-dbd-pgsql", "mysql": "libaprutil1-dbd-mysql", "sqlite": "libaprutil1-dbd-sqlite3"},
     client_options_dir="/etc/mysql/conf.d",
+    error_log="/var/log/apache2/error.log",
 )
 
 REDHAT = Layout(
@@ -113,6 +115,7 @@ REDHAT = Layout(
     driver_packages=("apr-util-openssl",),
     store_packages={"postgresql": "apr-util-pgsql", "mysql": "apr-util-mysql", "sqlite": "apr-util-sqlite"},
     client_options_dir="/etc/my.cnf.d",
+    error_log="/var/log/httpd/error_log",
 )
 
 SUPPORTED: Mapping[str, Layout] = {

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
+import gzip
 import http.client
 import os
 import shutil
@@ -18,6 +20,7 @@ import subprocess
 import time
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
+from .layout import DEBIAN, Layout
 from .probe import Answer
 from .transaction import Entry
 
@@ -126,6 +129,70 @@ class Node:
     def is_file(self, path: str) -> bool:
         """Whether a path leads to a regular file, links followed."""
         return os.path.isfile(path)
+
+    def modified(self, path: str) -> Optional[float]:
+        """When a file was written last, seconds since the epoch, links followed; None for nothing."""
+        try:
+            return os.stat(path).st_mtime
+        except OSError:
+            return None
+
+    def htaccess_files(self, directory: str, most: int = 20000, seconds: float = 5.0) -> Iterator[Tuple[str, str]]:
+        """The .htaccess files below a directory, with their text.
+
+        :param most: directories that are looked into at most.
+        :param seconds: how long at most.
+        """
+        end = time.monotonic() + seconds
+        for count, (path, _directories, files) in enumerate(os.walk(directory)):
+            if count >= most or time.monotonic() > end:
+                return
+            if ".htaccess" in files:
+                name = os.path.join(path, ".htaccess")
+                with contextlib.suppress(OSError), open(name, encoding="utf-8", errors="replace") as handle:
+                    yield name, handle.read(1 << 16)
+
+    def find(self, pattern: str) -> List[str]:
+        """Files that fit a pattern of the shell."""
+        return sorted(glob.glob(pattern))
+
+    def tail(self, path: str, size: int) -> str:
+        """The last bytes of a file as text; empty where it cannot be read."""
+        try:
+            with open(path, "rb") as handle:
+                handle.seek(max(0, os.fstat(handle.fileno()).st_size - size))
+                return handle.read(size).decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def free(self, path: str) -> Optional[Tuple[int, int]]:
+        """Bytes and files that root may still write where a path lies; None where it is not there.
+
+        A file system that does not count its files (btrfs) has one left at least.
+        """
+        try:
+            found = os.statvfs(path)
+        except OSError:
+            return None
+        return found.f_bfree * found.f_frsize, found.f_ffree if found.f_files else 1
+
+    def entropy_ready(self) -> bool:
+        """Whether the kernel gives random bytes without waiting."""
+        try:
+            return len(os.getrandom(32, os.GRND_NONBLOCK)) == 32
+        except BlockingIOError:
+            return False
+
+    def changelog(self, layout: Layout) -> str:
+        """Text of the httpd package's changelog, as far as it is on the node."""
+        if layout is not DEBIAN:
+            return self.run(["rpm", "-q", "--changelog", layout.packages[0]])[1]
+        text = ""
+        for name in ("apache2-bin", "apache2"):
+            with contextlib.suppress(OSError):
+                with gzip.open("/usr/share/doc/%s/changelog.Debian.gz" % name, "rt", errors="replace") as handle:
+                    text += handle.read(1 << 22)
+        return text
 
     def remove_tree(self, path: str) -> None:
         """Remove a directory with all that is in it, if it is there."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import List, Optional, Protocol, Sequence, Tuple
+from typing import Any, List, Optional, Protocol, Sequence, Tuple
 
 from .config import modules_for, render
 from .layout import Layout
@@ -80,7 +80,7 @@ class TrialNode(Http, Protocol):
     def start(self, argv: Sequence[str]) -> object:
         """Start a program."""
 
-    def stop(self, process: object) -> None:
+    def stop(self, process: Any) -> None:
         """End it."""
 
     def stop_stale(self, pid_file: str, command_part: str) -> None:

@@ -76,7 +76,6 @@ refusals:
   elements: str
 """
 
-import gzip
 import os
 
 from ansible.module_utils.basic import AnsibleModule
@@ -95,28 +94,6 @@ def read(path):
             return handle.read(1 << 20)
     except OSError:
         return ""
-
-
-def changelog(node, layout):
-    """Text of the httpd package's changelog, as far as it is on the node."""
-    if layout is not DEBIAN:
-        return node.run(["rpm", "-q", "--changelog", layout.packages[0]])[1]
-    text = ""
-    for name in ("apache2-bin", "apache2"):
-        try:
-            with gzip.open("/usr/share/doc/%s/changelog.Debian.gz" % name, "rt", errors="replace") as handle:
-                text += handle.read(1 << 22)
-        except OSError:
-            continue
-    return text
-
-
-def entropy_ready():
-    """Whether the kernel gives random bytes without waiting."""
-    try:
-        return len(os.getrandom(32, os.GRND_NONBLOCK)) == 32
-    except BlockingIOError:
-        return False
 
 
 def main():
@@ -146,7 +123,7 @@ def main():
     node = Node(layout.service)
     version = node.version_of(layout.binary)
     old = any(version < since for _name, since, _meaning in CVES) if version else False
-    text = changelog(node, layout) if old else ""
+    text = node.changelog(layout) if old else ""
     facts = Facts(
         os_release=os_release,
         kernel=os.uname().release,
@@ -154,7 +131,7 @@ def main():
         httpd=version,
         fixed=tuple(name for name, _since, _meaning in CVES if name in text),
         listening=tuple(node.listeners()),
-        entropy=entropy_ready(),
+        entropy=node.entropy_ready(),
         systemd=os.path.isdir("/run/systemd/system"),
     )
     refusals, warnings = judge(facts, scopes)

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The report of a check as one HTML file that needs nothing else: no network, no scripts.
 
-Here is what is drawn where; how it looks is in report.html.j2. Small fleets get tables in which every node has its
+Here is what is drawn where; how it looks is in report.html.j2 and report.css.j2. Small
+fleets get tables in which every node has its
 name, large ones get maps and a plot in which what deviates stands out, and lists of what deviates beside them.
 """
 
@@ -13,7 +14,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from .report_text import USERS, age, epoch, group, lost_in
 
@@ -43,18 +44,9 @@ Data = dict[str, Any]
 
 def render(report: Data) -> str:
     """The whole file."""
-    here = Path(__file__).resolve().parent
-    environment = Environment(
-        loader=FileSystemLoader(str(here)),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("report.html.j2")
     headline, sign = HEADLINES[report["status"]]
     details = report["details"]
-    return template.render(
+    return template("report.html.j2").render(
         report=report,
         headline=headline,
         sign=sign,
@@ -71,6 +63,18 @@ def render(report: Data) -> str:
         seconds=_seconds,
         node=_node,
     )
+
+
+def template(name: str) -> Template:
+    """A template of this folder; what is put into it is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(str(Path(__file__).resolve().parent)),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
 
 
 def _seconds(value: float) -> str:

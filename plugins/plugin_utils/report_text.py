@@ -74,10 +74,11 @@ def _keys(report: dict[str, Any]) -> list[str]:
         name = f"{key['number']}  {key['fingerprint']}" + ("  weak" if key["weak"] else "")
         opens, encrypts = f"{key['opens']}/{total}", f"{key['encrypts']}/{total}"
         rows.append((name, key["state"], opens, encrypts, age(key["created"], report["time"])))
-    return _table(rows)
+    return table(rows)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, their columns below each other."""
     widths = [max(_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell + " " * (widths[at] - _width(cell)) for at, cell in enumerate(row)).rstrip() for row in rows]
 
@@ -102,7 +103,7 @@ def _finding(rows: list[dict[str, Any]], total: int, width: int) -> list[str]:
     expected = f"; expected: {first['expected']}" if first["expected"] else ""
     details = [f"seen: {row['seen']}{expected}" for row in _different(rows)]
     for detail in [*details, first["remedy"]]:
-        lines += _wrap(detail, width, "      ")
+        lines += wrap(detail, width, "      ")
     return lines
 
 
@@ -114,7 +115,8 @@ def _different(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return several if len(several) == 1 else [{**row, "seen": f"{row['node']} {row['seen']}"} for row in several]
 
 
-def _wrap(text: str, width: int, indent: str) -> list[str]:
+def wrap(text: str, width: int, indent: str) -> list[str]:
+    """A text as lines of at most ``width`` columns, each behind ``indent``."""
     lines, line = [], indent
     for word in text.split():
         if _width(line) + _width(word) + 1 > width and line.strip():

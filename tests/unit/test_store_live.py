@@ -121,6 +121,14 @@ def test_a_session_is_a_sealed_row(httpd: real_httpd.RealHttpd, folder: Path) ->
     assert (payload.pairs, payload.expiry) == ({"user": "bob"}, expiry)
 
 
+def test_a_row_that_is_deleted_ends_its_session_for_certain(httpd: real_httpd.RealHttpd, folder: Path) -> None:
+    cookie = cookie_of(httpd.get("/set.asis"))
+    with database(folder) as rows:
+        assert rows.execute("delete from session where id = ?", (cookie.partition("=")[2],)).rowcount == 1
+    answer = httpd.get("/index.html", cookie)
+    assert "user=bob" not in str(answer.getheader("X-Seen"))
+
+
 def test_a_session_of_64_kilobytes_that_an_old_key_sealed(
     httpd: real_httpd.RealHttpd, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ It is Debian's program in that layout, no RPM and no SELinux: where a test stand
 
 from __future__ import annotations
 
+import json
 import secrets
 
 import pytest
@@ -105,6 +106,27 @@ def test_check_is_healthy():
     done = run("check")
     assert done.status == 0, done.output
     assert "All 2 nodes agree" in flat(done)
+
+
+def test_diagnosis_finds_nothing_on_a_healthy_fleet_and_names_the_node_with_another_key_first(old_state, tmp_path):
+    done = run("diagnose", session_diagnose_report_dir=str(tmp_path))
+    assert done.status == 0 and done.changed == 0, done.output
+    assert json.loads((tmp_path / "diagnosis.json").read_text())["causes"] == [], done.output
+    journey.on(NODE, "cp -a /etc/httpd/mod_session/passphrases /run/k; head -c 32 /dev/urandom | base64 | tr -d '+/=' "
+                     ">/etc/httpd/mod_session/passphrases; systemctl reload httpd")
+    try:
+        run("diagnose", session_diagnose_report_dir=str(tmp_path))
+        first = json.loads((tmp_path / "diagnosis.json").read_text())["causes"][0]
+        assert (first["code"], first["nodes"]) == ("key_file_differs", [NODE])
+    finally:
+        journey.on(NODE, "mv /run/k /etc/httpd/mod_session/passphrases; systemctl reload httpd; sleep 1;"
+                         ": >/var/log/httpd/error_log")
+
+
+def test_debug_level_goes_up_and_back(old_state, tmp_path):
+    done = run("debug", session_debug_nodes=NODE, session_debug_wait=1, session_debug_dir=str(tmp_path))
+    assert done.status == 0, done.output
+    assert journey.on(NODE, "ls /etc/httpd/conf.d | grep debug; ls /etc/systemd/system | grep mod-session-debug; true") == ""
 
 
 def test_bad_directive(old_state):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +15,7 @@ from tests import journey
 from tests import store_journey as store
 from tests.ring_journey import Operator
 from tests.store_journey import FLEET, User, busy
+from tests.troubles import TROUBLES
 
 MAX_AGE = 15
 SCOPES = [{**journey.APP, "store": "dbd"}]
@@ -171,7 +173,20 @@ def test_restart_of_the_database(driver):
     assert all(user.alive() for user in users), "what was in the database is still there"
 
 
-def test_outage_is_named_and_ends_by_itself(driver):
+def diagnosed(driver, folder):
+    """What a diagnosis names, the likeliest root first."""
+    done = run("diagnose", driver, session_diagnose_report_dir=str(folder))
+    text = (folder / "diagnosis.json").read_text()
+    assert not any(password in text + done.output for password in store.passwords().values())
+    return json.loads(text)["causes"]
+
+
+def test_diagnosis_of_a_healthy_fleet_finds_nothing_but_what_was(driver, tmp_path):
+    """The restart above stands in the error logs."""
+    assert {cause["code"] for cause in diagnosed(driver, tmp_path)} <= {"store_failed", "sessions_lost"}
+
+
+def test_outage_is_named_and_ends_by_itself(driver, tmp_path):
     user = User()
     store.service(driver, "stop")
     try:
@@ -181,6 +196,9 @@ def test_outage_is_named_and_ends_by_itself(driver):
         vars(user).update(before)
         done = run("check", driver)
         assert done.status != 0 and "database" in flat(done), done.output
+        first = diagnosed(driver, tmp_path)[0]
+        row = next(row for row in TROUBLES if row.id == "database_out")
+        assert (first["code"], first["nodes"]) == (row.code, list(row.nodes)), first
     finally:
         store.service(driver, "start")
     deadline = time.time() + 10

@@ -1,0 +1,154 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an error log tells: its lines are those of a real httpd 2.4.71."""
+
+from __future__ import annotations
+
+import base64
+import calendar
+import os
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins.module_utils.causes import CAUSES
+from plugins.module_utils.errorlog import HOUR, MEANINGS, MOST_EXAMPLE, Tally, judge, redact, stamp
+
+NOW = calendar.timegm((2026, 11, 23, 12, 0, 0))
+LOST = ("[Mon Nov 23 11:49:42.826037 2026] [session_crypto:error] [pid 3167:tid 3171] (100005)Error string not specified yet: "
+        "[client 10.89.0.1:60684] AH01842: decrypt session failed, wrong passphrase?")
+DECODED = LOST.partition("AH01842")[0] + "AH01817: error while decoding the session, session not loaded: /app/"
+
+
+@pytest.fixture(autouse=True)
+def _utc():
+    """Lines of httpd are in the node's local time."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    yield
+    os.environ.pop("TZ")
+    if before is not None:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+def at(moment, client=1, line=LOST):
+    text = time.strftime("%a %b %d %H:%M:%S.123456 %Y", time.gmtime(moment))
+    return line.replace("Mon Nov 23 11:49:42.826037 2026", text).replace("10.89.0.1:60684", "10.89.0.1:%d" % client)
+
+
+def counted(*lines, since=NOW - 24 * HOUR):
+    tally = Tally(since, NOW)
+    for line in lines:
+        tally.feed(line)
+    return {row.code: row for row in tally.rows()}
+
+
+def test_losses_by_the_hour():
+    rows = counted(at(NOW - 7200), at(NOW - 7100, 2), at(NOW - 10), "nothing of sessions", at(NOW - 5, 3, DECODED))
+    assert (rows["AH01842"].count, rows["AH01842"].first, rows["AH01842"].last) == (3, NOW - 7200, NOW - 10)
+    assert rows["AH01842"].per_hour == {NOW - 7200: 2, NOW - HOUR: 1}
+    (symptom,) = judge(list(rows.values()))
+    assert symptom.code == "sessions_lost"
+    assert symptom.evidence.startswith("3 sessions lost (AH01842) from 2026-11-23 10:00 UTC to 2026-11-23 11:59 UTC, at worst "
+                                       "2 in the hour from 2026-11-23 10:00 UTC; such as: ")
+
+
+def test_a_request_that_goes_on_inside_loses_one_session():
+    """httpd says it for DirectoryIndex or ErrorDocument once more, of the same client in the same second."""
+    assert counted(at(NOW - 10), at(NOW - 10), at(NOW - 10, 2), at(NOW - 9, 2))["AH01842"].count == 3
+
+
+def test_what_is_older_or_has_no_time():
+    assert counted(at(NOW - 25 * HOUR)) == {}
+    row = counted("[session_crypto:error] AH01842: decrypt session failed, wrong passphrase?")["AH01842"]
+    assert (row.count, row.first, row.per_hour) == (1, None, {}), "a format without time is counted all the same"
+    assert "1 session lost" in judge([row])[0].evidence
+
+
+def test_what_is_no_failure_is_counted_and_no_cause():
+    rows = counted(LOST.replace("AH01842", "AH01844"), LOST.replace("AH01842", "AH10006"), at(NOW, line=DECODED))
+    assert set(rows) == {"AH01844", "AH10006", "AH01817"}
+    assert judge(list(rows.values())) == []
+
+
+@pytest.mark.parametrize(("code", "cause"), [
+    ("AH01815", "no_store_logged"), ("AH01819", "expired_at_save"), ("AH01824", "cipher_failed"), ("AH01845", "driver_failed"),
+    ("AH01851", "store_failed"), ("AH01864", "store_failed"), ("AH00561", "header_too_large"), ("AH01842", "sessions_lost"),
+])
+def test_codes_mean(code, cause):
+    assert [one.code for one in judge(list(counted(LOST.replace("AH01842", code)).values()))] == [cause]
+
+
+def test_every_meaning_is_in_the_table_of_causes():
+    assert {meaning for meaning in MEANINGS.values() if meaning} <= set(CAUSES)
+    assert all(len(code) == 7 for code in MEANINGS)
+
+
+@pytest.mark.parametrize(("line", "seconds"), [
+    ("[Mon Nov 23 11:49:42.826037 2026] [core:error] x", 11 * HOUR + 49 * 60 + 42),
+    ("[Mon Nov 23 11:49:42 2026] x", 11 * HOUR + 49 * 60 + 42),
+    ("2026-11-23T11:49:42.123456+01:00 host apache2: x", 10 * HOUR + 49 * 60 + 42),
+    ("2026-11-23T11:49:42Z x", 11 * HOUR + 49 * 60 + 42),
+    ("2026-11-23 11:49:42,123 x", 11 * HOUR + 49 * 60 + 42),
+    ("Nov 23 11:49:42 host site-errors[12]: x", 11 * HOUR + 49 * 60 + 42),
+    ("[Mon Foo 23 11:49:42 2026] x", None),
+    ("[Mon Feb 31 11:49:42 2026] AH01842", "any"),
+    ("no time at all", None),
+    ("", None),
+])
+def test_times(line, seconds):
+    found = stamp(line, NOW)
+    if seconds != "any":
+        assert found == (None if seconds is None else calendar.timegm((2026, 11, 23, 0, 0, 0)) + seconds)
+
+
+def test_a_syslog_of_last_december_is_not_of_next():
+    assert stamp("Dec 31 23:59:59 host x", calendar.timegm((2027, 1, 1, 1, 0, 0))) == calendar.timegm((2026, 12, 31, 23, 59, 59))
+
+
+KEY = "k3JxQ0v9mZr8sT1uWb5yE2aHcLdNfPgR4iKoVtXwY6A"
+
+
+@pytest.mark.parametrize("secret", [
+    "SessionCryptoPassphrase hunter2", "password=hunter2", 'DBDParams "host=db password=hunter2"', "Cookie: session=hunter2",
+    "Set-Cookie: session=hunter2; Path=/", "GET /app/?q=hunter2 HTTP/1.1", "passphrase: hunter2",
+])
+def test_secrets_are_cut_out(secret):
+    assert "hunter2" not in redact("AH01842: x " + secret)
+
+
+@given(st.randoms(use_true_random=False), st.integers(32, 200), st.sampled_from(["hex", "base64", "urlsafe"]))
+def test_no_random_word_stays(random, size, kind):
+    data = random.randbytes(size)
+    word = {"hex": bytes.hex, "base64": lambda data: base64.b64encode(data).decode(),
+            "urlsafe": lambda data: base64.urlsafe_b64encode(data).decode()}[kind](data)
+    shown = redact("AH01842: decrypt of %s failed" % word)
+    assert not any(word[at:at + 20] in shown for at in range(len(word) - 19))
+
+
+def test_paths_stay():
+    text = "cannot open /usr/lib/x86_64-linux-gnu/apr-util-1/apr_crypto_openssl-1.so and /etc/apache2/mod_session/passphrases"
+    assert redact(text) == text
+
+
+def test_a_key_and_the_name_of_a_row_are_cut_out():
+    assert KEY not in redact("x %s y" % KEY)
+    assert redact("session '11111111-2222-3333-4444-555555555555'") == "session '(hidden)'"
+    assert redact(LOST) == LOST, "what matters stays"
+
+
+def test_examples_are_short():
+    assert len(counted(LOST + " x y" * 1000)["AH01842"].example) == MOST_EXAMPLE
+
+
+@given(st.text(max_size=400))
+def test_any_line_is_taken(line):
+    tally = Tally(0, NOW)
+    tally.feed(line)
+    tally.feed("AH01842 " + line)
+    judge(tally.rows())
