@@ -8,12 +8,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 from .causes import Symptom
+from .firewall import closed_ports
 from .layout import Layout
 from .preflight import CVES
 from .scopes import Scope
@@ -28,9 +28,6 @@ DRIVERS = ("/usr/lib/*/apr-util-1/apr_crypto_openssl*.so", "/usr/lib64/apr-util-
 AUDIT_LOG = "/var/log/audit/audit.log"
 MOST_AUDIT = 1 << 20
 """Bytes of the audit log that are read, from its end."""
-
-VERDICTS = ("accept", "drop", "reject", "jump", "goto")
-"""What an nftables rule may end with."""
 
 FULL = 64 * 1024
 """Bytes that must be free on a disk: a deploy's files and a log's next lines."""
@@ -116,7 +113,7 @@ def gather(node: MachineNode, layout: Layout, scopes: Sequence[Scope]) -> Machin
         listening=tuple(node.listeners()),
         free={place: found for place, found in ((place, node.free(place)) for place in places) if found},
         holders=_holders(node.run(["ss", "-Hltnp"])[1], ports, layout),
-        closed=_closed(node, ports),
+        closed=closed_ports(node, ports),
         denied=_denied(node),
         fixed=tuple(name for name, _since, _meaning in CVES if name in text),
     )
@@ -172,105 +169,6 @@ def _holders(listing: str, ports: Sequence[int], layout: Layout) -> Dict[int, st
         if match and port.isdigit() and int(port) in ports and match.group(1) not in (layout.service, "httpd", "apache2"):
             found[int(port)] = "%s (process %s)" % (match.group(1), match.group(2))
     return found
-
-
-# -- the firewall: only what is certain is said -----------------------------------------------------------------------
-
-def _closed(node: MachineNode, ports: Sequence[int]) -> Dict[int, str]:
-    """Ports that the firewall closes to all, with the rule."""
-    status, said = node.run(["nft", "-j", "list", "ruleset"])
-    if status == 0 and said.startswith("{"):
-        return {port: rule for port, rule in ((port, nft_closes(json.loads(said), port)) for port in ports) if rule}
-    status, said = node.run(["iptables", "-S", "INPUT"])
-    return {} if status else {port: rule for port, rule in ((port, iptables_closes(said, port)) for port in ports) if rule}
-
-
-def nft_closes(ruleset: Mapping[str, Any], port: int) -> str:
-    """What of an nftables ruleset (``nft -j``) drops all new connections to a port; empty where nothing surely does.
-
-    Followed are rules of the input hook that look at nothing but the port; at any other that may accept, nothing is claimed.
-    Of sets and jumps nothing is claimed either: firewalld's and ufw's chains accept by jumping.
-    """
-    items = ruleset.get("nftables", [])
-    chains = [item["chain"] for item in items if "chain" in item and item["chain"].get("hook") == "input"]
-    for chain in chains:
-        here = {"family": chain["family"], "table": chain["table"], "chain": chain["name"]}
-        rules = [item["rule"] for item in items if "rule" in item and here.items() <= item["rule"].items()]
-        closed = _chain_closes(rules, chain.get("policy", "accept"), port)
-        if closed:
-            return "nftables, table %(family)s %(table)s, chain %(chain)s: " % here + closed
-    return ""
-
-
-def _chain_closes(rules: Sequence[Mapping[str, Any]], policy: str, port: int) -> str:
-    for rule in rules:
-        expressions = rule.get("expr", [])
-        verdict = next((name for item in expressions for name in VERDICTS if name in item), "")
-        fits = _rule_fits(expressions, port)
-        if verdict in ("drop", "reject") and fits is True:
-            return verdict
-        if verdict in ("accept", "jump", "goto") and fits is not False:
-            return ""
-    return "policy drop" if policy == "drop" else ""
-
-
-def _rule_fits(expressions: Sequence[Mapping[str, Any]], port: int) -> Optional[bool]:
-    """Whether a new connection to a port from anywhere else fits: True certainly, False certainly not, None perhaps."""
-    certain = True
-    for item in expressions:
-        match = item.get("match")
-        if match is None:
-            continue
-        left, right = match.get("left", {}), match.get("right")
-        if left == {"payload": {"protocol": "tcp", "field": "dport"}} and match.get("op") in ("==", "in"):
-            values = right.get("set") if isinstance(right, dict) else [right]
-            if not isinstance(values, list) or any(isinstance(value, dict) for value in values):
-                certain = False
-            elif port not in values:
-                return False
-        elif left == {"meta": {"key": "iifname"}} and right == "lo":
-            return False
-        elif left == {"ct": {"key": "state"}}:
-            states = right if isinstance(right, list) else [right]
-            if "new" not in states:
-                return False
-        elif left.get("payload", {}).get("protocol") in ("udp", "icmp", "icmpv6"):
-            return False
-        else:
-            certain = False
-    return True if certain else None
-
-
-def iptables_closes(listing: str, port: int) -> str:
-    """The same for ``iptables -S INPUT``."""
-    policy = "ACCEPT"
-    for line in listing.splitlines():
-        words = line.split()
-        if words[:2] == ["-P", "INPUT"]:
-            policy = words[2]
-            continue
-        target = words[words.index("-j") + 1] if "-j" in words[:-1] else ""
-        fits = _iptables_fits(words[2:words.index("-j")] if "-j" in words else words[2:], port)
-        if target in ("DROP", "REJECT") and fits is True:
-            return "iptables: %s" % line
-        if target not in ("DROP", "REJECT", "LOG", "") and fits is not False:
-            return ""
-    return "iptables: -P INPUT DROP" if policy == "DROP" else ""
-
-
-def _iptables_fits(words: Sequence[str], port: int) -> Optional[bool]:
-    rest = " ".join(words)
-    if re.search(r"-i lo\b|-p (?:udp|icmp)|--(?:ct)?state (?:RELATED,ESTABLISHED|ESTABLISHED,RELATED|INVALID|ESTABLISHED)", rest):
-        return False
-    found = re.search(r"--dports? (\S+)", rest)
-    if found:
-        values = found.group(1).split(",")
-        if not all(value.isdigit() for value in values):
-            return None
-        if str(port) not in values:
-            return False
-    left = re.sub(r"-p tcp|-m (?:tcp|multiport)|--dports? \S+", "", rest).strip()
-    return None if left else True
 
 
 def _denied(node: MachineNode) -> str:
