@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from .causes import Symptom
+from .probe import PROBE_NAME
 
 HOUR = 3600
 MOST_HOURS = 24 * 366
@@ -35,7 +36,14 @@ MEANINGS: Dict[str, str] = {
 LOSS = "AH01842"
 """A session that could not be opened and is replaced by an empty one."""
 
+NOT_LOADED = "AH01817"
+"""Stands right behind a loss, and names the path."""
+
+MOST_HELD = 256
+"""Losses of which it is not known yet whether a visitor or a probe had them."""
+
 _CLIENT = re.compile(r"\[(?:client|remote) ([^\]]+)\]")
+_OF_A_PROBE = re.compile(r"/%s(?:,|\s|\Z)" % re.escape(PROBE_NAME))
 _CODE = re.compile(r"\bAH(\d{5})\b")
 _STAMPS = (
     # [Mon Nov 23 11:12:13.123456 2026], as httpd writes it; in local time
@@ -74,6 +82,8 @@ class CodeCount:
 class Tally:
     """Counts lines within a window of time; what it keeps does not grow with their number.
 
+    What probes lose is not counted: a check or a deploy shows a node cookies under keys that it must refuse.
+
     :param since: beginning, seconds since the epoch.
     :param until: end.
     """
@@ -82,6 +92,8 @@ class Tally:
         self.since, self.until = since, until
         self._counts: Dict[str, CodeCount] = {}
         self._last_loss: Tuple[str, Optional[int]] = ("", None)
+        self._held: Dict[str, Tuple[str, Optional[int]]] = {}
+        self._probes: Dict[str, Optional[int]] = {}
 
     def feed(self, line: str, moment: Optional[int] = None) -> None:
         """Count one line.
@@ -95,8 +107,19 @@ class Tally:
         at = moment if moment is not None else stamp(line, self.until)
         if at is not None and not self.since <= at <= self.until + HOUR:
             return
-        if code == LOSS and self._again(line, at):
-            return
+        client = _CLIENT.search(line)
+        who = client.group(1) if client else ""
+        if code == NOT_LOADED and who:
+            if _OF_A_PROBE.search(line):
+                self._is_probe(who, at)
+                return
+            self._release(who)
+        if code == LOSS:
+            self._lost(who, line, at)
+        else:
+            self._count(code, line, at)
+
+    def _count(self, code: str, line: str, at: Optional[int]) -> None:
         count = self._counts.setdefault(code, CodeCount(code))
         count.count += 1
         count.example = line if not count.example else count.example
@@ -107,20 +130,47 @@ class Tally:
             if hour in count.per_hour or len(count.per_hour) < MOST_HOURS:
                 count.per_hour[hour] = count.per_hour.get(hour, 0) + 1
 
-    def _again(self, line: str, at: Optional[int]) -> bool:
-        """Whether this is the loss that was counted last: httpd loads a session more than once where a request goes on inside
+    def _lost(self, who: str, line: str, at: Optional[int]) -> None:
+        """Hold a loss until the line behind it says whether a probe had it; in a journal, read backwards, that stands before."""
+        if self._again(who, at) or (who in self._probes and _same_moment(self._probes[who], at)):
+            return
+        self._release(who)
+        if not who:
+            self._count(LOSS, line, at)
+            return
+        self._held[who] = (line, at)
+        if len(self._held) > MOST_HELD:
+            self._release(next(iter(self._held)))
+
+    def _is_probe(self, who: str, at: Optional[int]) -> None:
+        self._held.pop(who, None)
+        self._probes[who] = at
+        if len(self._probes) > MOST_HELD:
+            del self._probes[next(iter(self._probes))]
+
+    def _release(self, who: str) -> None:
+        if who in self._held:
+            self._count(LOSS, *self._held.pop(who))
+
+    def _again(self, who: str, at: Optional[int]) -> bool:
+        """Whether this is the loss that came last: httpd loads a session more than once where a request goes on inside
         (DirectoryIndex, ErrorDocument), and says so each time (measured, 2.4.71)."""
-        client = _CLIENT.search(line)
-        here = (client.group(1) if client else "", at)
-        again = bool(here[0]) and here == self._last_loss
+        here = (who, at)
+        again = bool(who) and here == self._last_loss
         self._last_loss = here
         return again
 
     def rows(self) -> List[CodeCount]:
         """What was counted, the most frequent first; examples are redacted."""
+        for who in list(self._held):
+            self._release(who)
         for count in self._counts.values():
             count.example = redact(count.example)[:MOST_EXAMPLE]
         return sorted(self._counts.values(), key=lambda count: (-count.count, count.code))
+
+
+def _same_moment(one: Optional[int], other: Optional[int]) -> bool:
+    return one is None or other is None or abs(one - other) <= 1
 
 
 def stamp(line: str, now: int) -> Optional[int]:

@@ -48,6 +48,28 @@ def counted(*lines, since=NOW - 24 * HOUR):
     return {row.code: row for row in tally.rows()}
 
 
+PROBED = DECODED + ".mod-session-probe"
+
+
+@pytest.mark.parametrize("backwards", [False, True], ids=["in a file", "in a journal, read backwards"])
+def test_what_a_probe_shows_is_no_loss(backwards):
+    """A deploy and a check show nodes cookies under keys that they must refuse; visitors' losses between them count."""
+    lines = [at(NOW - 9, 7), at(NOW - 9, 8), at(NOW - 9, 7, PROBED), at(NOW - 9, 8, DECODED), at(NOW - 8, 9),
+             at(NOW - 8, 9, DECODED), at(NOW - 5, 10), at(NOW - 5, 10, PROBED), at(NOW - 4, 11)]
+    rows = counted(*(reversed(lines) if backwards else lines))
+    assert {code: row.count for code, row in rows.items()} == {"AH01842": 3, "AH01817": 2}
+
+
+def test_only_a_probes_own_path_is_one():
+    for path in ("x.mod-session-probe", ".mod-session-probe/x", ".mod-session-probes"):
+        assert counted(at(NOW - 9), at(NOW - 9, 1, DECODED + path))["AH01842"].count == 1
+    assert "AH01842" not in counted(at(NOW - 9), at(NOW - 9, 1, PROBED + ", referer: https://www.example.test/"))
+
+
+def test_losses_that_wait_for_their_path_are_bounded_and_none_is_forgotten():
+    assert counted(*(at(NOW - 9, port) for port in range(1000)))["AH01842"].count == 1000
+
+
 def test_losses_by_the_hour():
     rows = counted(at(NOW - 7200), at(NOW - 7100, 2), at(NOW - 10), "nothing of sessions", at(NOW - 5, 3, DECODED))
     assert (rows["AH01842"].count, rows["AH01842"].first, rows["AH01842"].last) == (3, NOW - 7200, NOW - 10)

@@ -185,6 +185,17 @@ def test_a_node_that_destroys_sessions_explains_the_losses_of_the_others(make, d
         journey.on(node, f": >{LOG}")
 
 
+def test_what_a_check_shows_a_node_on_purpose_is_no_loss(diagnose):
+    """As at the end of each rotation: every node is asked whether it refuses the old key."""
+    for node in FLEET:
+        journey.ask(node, [OTHER])
+        assert "AH01842" in journey.on(node, f"cat {LOG}")
+    _done, data = diagnose()
+    assert (told(data), data["log"]) == ([], [])
+    for node in FLEET:
+        journey.on(node, f": >{LOG}")
+
+
 def test_limit_does_not_shrink_the_fleet(diagnose):
     _done, data = diagnose("--limit", "n1,n3,localhost")
     assert told(data) == [("not_examined", ["n2"])]

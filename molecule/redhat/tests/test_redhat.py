@@ -109,6 +109,9 @@ def test_check_is_healthy():
 
 
 def test_diagnosis_finds_nothing_on_a_healthy_fleet_and_names_the_node_with_another_key_first(old_state, tmp_path):
+    # What other journeys lost on purpose is in the logs.
+    journey.on(NODE, ": >/var/log/httpd/error_log")
+    journey.on("n1", ": >/var/log/apache2/error.log; rm -f /var/log/apache2/error.log.*")
     done = run("diagnose", session_diagnose_report_dir=str(tmp_path))
     assert done.status == 0 and done.changed == 0, done.output
     assert json.loads((tmp_path / "diagnosis.json").read_text())["causes"] == [], done.output
