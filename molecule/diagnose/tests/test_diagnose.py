@@ -32,7 +32,7 @@ def fleet():
     """What a deploy left, kept to be put back after each fault."""
     for node in FLEET:
         journey.on(node, f"rm -rf {BACKUP}; cp -a /etc/apache2 {BACKUP}; : >{LOG}; rm -f {LOG}.*; mkdir -p /usr/local/bin")
-    journey.on("n2", "which nft ufw firewall-cmd iptables || {"
+    journey.on("n2", "which nft ufw firewall-cmd iptables || { "
                      "apt-get -qq update; systemctl mask --now firewalld;"
                      "apt-get -qq install -y nftables ufw firewalld iptables; systemctl unmask firewalld;"
                      "systemctl disable firewalld; }")
