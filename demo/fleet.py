@@ -8,9 +8,9 @@
         {"name": "node1", "suite": "bookworm", "kind": "node", "address": "127.0.31.11",
          "ports": {"20080": 80}, "capabilities": ["NET_ADMIN"]}]}
 
-suite is bookworm or trixie (or rocky9 or alma10, of the kind bare: from an image registry; exit status 3 where none can be
-reached), kind is node (with apache2 as the distribution ships it), bare (without), lb (HAProxy), redhat
-(the same httpd in the layout of Red Hat's packages) or db (PostgreSQL and MariaDB, not started).
+suite is bullseye, bookworm or trixie (or rocky9 or alma10, of the kind bare: from an image registry; exit status 3 where
+none can be reached), kind is node (with apache2 as the distribution ships it), bare (without), lb (HAProxy), redhat (the
+same httpd in the layout of Red Hat's packages) or db (PostgreSQL and MariaDB, not started).
 address is a loopback address of this machine; ports publish a port of it: {"here": "in the container"}. Containers of a
 fleet are in one network and know each other by name. Log in as "ops", who may use sudo, with .cache/fleet/id_ed25519;
 the host keys stand in .cache/fleet/<fleet>/known_hosts.

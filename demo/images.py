@@ -21,7 +21,7 @@ from pathlib import Path
 import rpm_images
 from engine import CACHE, FleetError, as_root, last_words, podman, run
 
-SUITES = ("bookworm", "trixie")
+SUITES = ("bullseye", "bookworm", "trixie")
 # The keys that sign Debian 12 and 13: the host's keyring may be too old to have them, as that of Ubuntu 22.04.
 KEYS = Path(__file__).resolve().parent / "debian-archive-keys.asc"
 _BASE = (

@@ -93,7 +93,10 @@ def _in_ranges(port: int, ranges: Sequence[str], between: str) -> bool:
 # -- firewalld --------------------------------------------------------------------------------------------------------
 
 def _firewalld(node: FirewallNode, ports: Sequence[int]) -> Dict[int, str]:
-    zones = [zone for zone in firewalld_zones(node.run(["firewall-cmd", "--list-all-zones"])[1]) if zone["in force"]]
+    # Versions before 2 do not say in the list which zone is the default one, that of interfaces without a zone.
+    default = node.run(["firewall-cmd", "--get-default-zone"])[1]
+    zones = [zone for zone in firewalld_zones(node.run(["firewall-cmd", "--list-all-zones"])[1])
+             if zone["in force"] or zone["name"] == default]
     names = sorted({name for zone in zones for name in zone["services"].split()} - set(PLAIN_SERVICES))
     policies = node.run(["firewall-cmd", "--get-active-policies"])[1]
     direct = node.run(["firewall-cmd", "--direct", "--get-all-rules"])[1]

@@ -85,7 +85,7 @@ dmz (active)
   icmp-blocks:{space}
   rich rules:{rules}
 
-public (default)
+public{default}
   target: default
   interfaces:{space}
   sources:{space}
@@ -113,10 +113,10 @@ class Node:
 
 
 def firewalld(port=80, policies=POLICIES, direct="", **zone):
-    given = {"space": "", "target": "default", "services": "", "ports": "", "protocols": "", "rules": "", **zone}
+    given = {"space": "", "default": "", "target": "default", "services": "", "ports": "", "protocols": "", "rules": "", **zone}
     node = Node({"ufw": "Status: inactive", "firewall-cmd --state": "running", "firewall-cmd --info-service=http": HTTP,
                  "firewall-cmd --list-all-zones": ZONES.format(**given), "firewall-cmd --get-active-policies": policies,
-                 "firewall-cmd --direct": direct})
+                 "firewall-cmd --direct": direct, "firewall-cmd --get-default-zone": "public"})
     return firewall.closed_ports(node, [port]).get(port, "")
 
 
@@ -137,6 +137,7 @@ CLOSED = "firewalld: zone dmz (target default), zone public (target default)"
     ({"policies": POLICIES + "\nmine\n  ingress-zones: dmz\n  egress-zones: HOST"}, ""),
     ({"direct": "ipv4 filter INPUT 0 -p tcp --dport 80 -j ACCEPT"}, ""),
     ({"port": 444}, ""),  # another zone in force opens it
+    ({"default": " (default)"}, CLOSED),  # as version 2 says it
 ])
 def test_firewalld(zone, closed):
     assert firewalld(**zone) == closed
