@@ -106,7 +106,8 @@ def table(cells: dict[tuple[str, str], str]) -> str:
 
 def main() -> int:
     """All cells, or those that were asked for."""
-    parser = argparse.ArgumentParser(prog="make matrix", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="make matrix", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cells", nargs="*", metavar="CORE:PYTHON", help="only these, for example 2.19:3.12")
     parser.add_argument("--keep", action="store_true", help="leave the fleet running at the end")
     chosen = parser.parse_args()
