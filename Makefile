@@ -18,7 +18,7 @@ ARGS ?=
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-.PHONY: deps deps-python deps-containers deps-httpd deps-openbao deps-databases deps-docs deps-browser
+.PHONY: deps deps-python deps-containers deps-httpd deps-openbao deps-databases deps-docs deps-importer deps-site deps-browser
 deps: deps-containers deps-python  ## install what is missing (podman and others by apt; Python tools in .cache/venv)
 deps-python:
 	@tools/deps python
@@ -32,6 +32,10 @@ deps-databases:
 	@tools/deps databases
 deps-docs:
 	@tools/deps docs
+deps-importer:
+	@tools/deps importer
+deps-site:
+	@tools/deps site
 deps-browser:
 	@tools/deps browser
 
@@ -59,6 +63,14 @@ changelog: deps-docs
 licences: deps-docs
 	$(CACHE)/docs/bin/reuse lint --quiet || $(CACHE)/docs/bin/reuse lint
 
+.PHONY: importer
+importer: build deps-importer  ## what Ansible Galaxy does with an upload; any warning fails
+	tools/importer $(CACHE)
+
+.PHONY: docs-site
+docs-site: deps-python deps-site  ## the documentation as pages, in .cache/site/html
+	tools/site $(CACHE)/site
+
 .PHONY: unit
 unit: deps-python deps-openbao  ## unit and property tests
 	pytest tests/unit $(ARGS)
@@ -77,7 +89,7 @@ browser: deps deps-browser  ## a real browser on the demo: its session stays whi
 	pytest tests/browser $(ARGS)
 
 .PHONY: test
-test: deps-httpd lint docs-lint sanity unit protocol build molecule browser  ## what CI runs: all of these
+test: deps-httpd lint docs-lint sanity unit protocol importer molecule browser  ## what CI runs: all of these
 
 .PHONY: demo demo-up demo-deploy demo-down
 demo: demo-deploy  ## a fleet on this machine: three nodes, a load balancer, one session
@@ -100,6 +112,10 @@ demo-down:  ## remove the demo: containers, network, keys, certificates
 proof: deps  ## sessions lost when the key changes, by this collection and by textbook ways: real nodes under load (ARGS=--quick)
 	python tests/proof/proof.py $(ARGS)
 
+.PHONY: matrix
+matrix: deps  ## a journey with each ansible-core on each Python that is here, on Debian 11, 12 and 13 (ARGS=2.19:3.12 for one)
+	python tests/matrix/matrix.py $(ARGS)
+
 .PHONY: bench-check
 bench-check: deps-python  ## how long a check of 1,000 and of 10,000 addresses takes, beside a replay (needs httpd and ab)
 	python tests/bench/bench_check.py $(ARGS)
@@ -119,6 +135,7 @@ lock:  ## write requirements.txt anew from requirements.in (needs network)
 .PHONY: clean
 clean: demo-down  ## remove all that was generated, the images as well
 	@python demo/fleet.py down tests/proof/fleet.json
+	@python demo/fleet.py down tests/matrix/fleet.json
 	@python demo/fleet.py down tests/bench/store_fleet.json
 	@python demo/fleet.py remove-images
 	rm -rf $(CACHE) .ansible .hypothesis

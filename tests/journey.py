@@ -90,7 +90,7 @@ def playbook(name: str, *words: str, extra: dict | None = None, verbose: int = 1
 
 def prepared(name: str, *words: str, extra: dict | None = None, verbose: int = 1):
     """The command of a run, and a function that removes its file of variables."""
-    OUTPUTS.mkdir(parents=True, exist_ok=True)
+    STATE.mkdir(parents=True, exist_ok=True)
     command = [*arguments(name), *words] + (["-" + "v" * verbose] if verbose else [])
     path = STATE / ("extra-%s.json" % secrets.token_hex(4))
     if extra:
@@ -102,6 +102,7 @@ def prepared(name: str, *words: str, extra: dict | None = None, verbose: int = 1
 
 def finished(status: int, output: str) -> Run:
     """Keep a run's output and read its recap."""
+    OUTPUTS.mkdir(parents=True, exist_ok=True)
     (OUTPUTS / ("%d-%s.log" % (time.time_ns(), secrets.token_hex(2)))).write_text(output)
     recap = {}
     for match in re.finditer(r"^(\S+)\s+: (ok=\d+ .*)$", output, re.M):
