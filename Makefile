@@ -60,7 +60,7 @@ licences: deps-docs
 	$(CACHE)/docs/bin/reuse lint --quiet || $(CACHE)/docs/bin/reuse lint
 
 .PHONY: unit
-unit: deps-python deps-openbao  ## unit and property tests
+unit: deps-python deps-openbao deps-databases  ## unit and property tests
 	pytest tests/unit $(ARGS)
 
 .PHONY: protocol
