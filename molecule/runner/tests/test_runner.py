@@ -35,8 +35,9 @@ class Sliced(Operator):
         super().__init__({"file": str(self.folder / "inventory" / "group_vars" / "session_ring.vault")})
         cache = journey.ROOT / ".cache" / "fleet"
         hosts = {"session_fleet": {
-            "hosts": {node: {"ansible_host": journey.addresses()[node]} for node in FLEET},
+            "hosts": {node: {"address": journey.addresses()[node]} for node in FLEET},
             "vars": {
+                "ansible_host": "{{ address }}",
                 "ansible_user": "ops",
                 "ansible_port": 20022,
                 "ansible_ssh_private_key_file": str(cache / "id_ed25519"),
