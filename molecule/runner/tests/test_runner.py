@@ -49,7 +49,7 @@ class Sliced(Operator):
                 "session_config_scopes": [journey.APP],
                 "session_ring_store": {"file": "{{ inventory_dir }}/group_vars/session_ring.vault"},
             },
-        }}  # fmt: skip
+        }, "others": {"hosts": {"lb1": {"ansible_host": "127.0.0.1"}}}}  # fmt: skip
         (self.folder / "inventory" / "hosts.yml").write_text(yaml.safe_dump(hosts))
         self.tell_workers()
 
@@ -114,6 +114,8 @@ def test_one_slice_is_not_the_fleet(operator, user):
         assert run.status != 0 and "all 3 nodes must accept every key" in run.output
         assert "n2 does not accept" in run.output and "n3 does not accept" in run.output and "n1 does not" not in run.output
     assert operator.run("check").status != 0
+    run = operator.run("check", "--limit", "lb1")
+    assert run.status != 0 and "This --limit has no host in the group session_fleet" in run.output
     assert operator.states == ["primary", "staged"]
 
 
