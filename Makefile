@@ -104,6 +104,10 @@ proof: deps  ## sessions lost when the key changes, by this collection and by te
 bench-check: deps-python  ## how long a check of 1,000 and of 10,000 addresses takes, beside a replay (needs httpd and ab)
 	python tests/bench/bench_check.py $(ARGS)
 
+.PHONY: bench-ring
+bench-ring: deps-python  ## what a rotation of 100, 1,000 and 10,000 nodes costs the controller beside asking them: a simulation
+	python tests/bench/bench_ring.py $(ARGS)
+
 .PHONY: bench-store
 bench-store: deps  ## what a session costs in a cookie and in each database, by its size, in containers (needs ab)
 	python tests/bench/bench_store.py $(ARGS)
