@@ -72,7 +72,7 @@ docs-site: deps-python deps-site  ## the documentation as pages, in .cache/site/
 	tools/site $(CACHE)/site
 
 .PHONY: unit
-unit: deps-python deps-openbao  ## unit and property tests
+unit: deps-python deps-openbao deps-databases  ## unit and property tests
 	pytest tests/unit $(ARGS)
 
 .PHONY: protocol
@@ -119,6 +119,10 @@ matrix: deps  ## a journey with each ansible-core on each Python that is here, o
 .PHONY: bench-check
 bench-check: deps-python  ## how long a check of 1,000 and of 10,000 addresses takes, beside a replay (needs httpd and ab)
 	python tests/bench/bench_check.py $(ARGS)
+
+.PHONY: bench-ring
+bench-ring: deps-python  ## what a rotation of 100, 1,000 and 10,000 nodes costs the controller beside asking them: a simulation
+	python tests/bench/bench_ring.py $(ARGS)
 
 .PHONY: bench-store
 bench-store: deps  ## what a session costs in a cookie and in each database, by its size, in containers (needs ab)

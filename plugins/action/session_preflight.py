@@ -41,7 +41,8 @@ class ActionModule(ActionBase):
         wanted = boolean(arguments.get("reachable", True), strict=False)
         if result.get("failed") or not wanted or not result.get("httpd"):
             return result
-        address = arguments.get("address") or task_vars.get("ansible_host") or task_vars["inventory_hostname"]
+        address = arguments.get("address") or self._templar.template(task_vars.get("ansible_host"))
+        address = address or task_vars["inventory_hostname"]
         ports = {int(arguments.get("port") or 0) or scope.port for scope in scopes}
         refusals = [text for text in (_refusal(address, port) for port in sorted(ports)) if text]
         if refusals:

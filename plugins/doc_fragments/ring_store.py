@@ -29,4 +29,8 @@ options:
           - C(address), C(mount) (default V(secret)), C(path), C(token), C(namespace) and C(ca) (file with certificates to trust).
           - By default C(address) and C(token) come from C(BAO_ADDR) and C(BAO_TOKEN) or C(VAULT_ADDR) and C(VAULT_TOKEN).
         type: dict
+      read_only:
+        description: Never save here, as where the file is a copy; what would change the ring is refused. See docs/scale.md.
+        type: bool
+        default: false
 """

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible import context
+from ansible.module_utils.parsing.convert_bool import boolean
 
-from .ring_store_base import Conflict, Store, StoreError
+from .ring_store_base import Conflict, ReadOnly, Store, StoreError
 from .ring_store_file import FileStore
 from .ring_store_kv import KVStore, place
 
@@ -23,15 +24,21 @@ _KV = ("address", "mount", "path", "token", "namespace", "ca")
 def open_store(spec: Any, loader: Any) -> Store:
     """The store that the variable ``session_ring_store`` names. Nothing is read yet.
 
-    :param spec: ``{file: path, vault_id: for a new file}`` or ``{kv: {address, mount, path, token, namespace, ca}}``.
+    :param spec: ``{file: path, vault_id: for a new file}`` or ``{kv: {address, mount, path, token, namespace, ca}}``; with
+        ``read_only: true`` nothing is ever saved there.
     :param loader: Ansible's DataLoader, which knows the secrets of Ansible Vault.
     :raises StoreError: a specification that is wrong.
     """
     name = "session_ring_store"
     if not isinstance(spec, Mapping):
         raise StoreError(f"{name} must be a mapping, with file or kv: see docs/ring-stores.md")
+    try:
+        if boolean(spec.get("read_only") or False):
+            return ReadOnly(open_store({**spec, "read_only": None}, loader))
+    except TypeError:
+        raise StoreError(f"{name}: read_only must be true or false") from None
     kv = spec.get("kv")
-    values = _texts({**spec, "kv": None}, name, ("file", "vault_id", "kv"))
+    values = _texts({**spec, "kv": None, "read_only": None}, name, ("file", "vault_id", "kv", "read_only"))
     if bool(kv) == ("file" in values):
         raise StoreError(f"{name} must name one store, file or kv: see docs/ring-stores.md")
     if kv:

@@ -43,6 +43,28 @@ class Store(Protocol):
         """
 
 
+class ReadOnly:
+    """A store that is never saved to, as a copy of a file: what was saved there would be lost with it.
+
+    :param store: where the ring is read.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.where = store.where
+        self._store = store
+
+    def load(self) -> tuple[Ring | None, Hashable]:
+        """What the store has."""
+        return self._store.load()
+
+    def save(self, ring: Ring, token: Hashable) -> None:
+        """Refuse."""
+        raise StoreError(
+            f"{self.where} is only read here (session_ring_store: read_only), and this would change the ring. Do it where the "
+            "ring is kept; before a deploy with other max ages: ansible-playbook httpd_fleet.mod_session.ring -e verb=tell"
+        )
+
+
 def write_ring(ring: Ring, where: str) -> str:
     """The text to keep, after a proof that it can be read back."""
     text = to_json(ring)

@@ -75,6 +75,17 @@ def beside(path):
 # What is read and written
 
 
+def test_a_copy_is_read_and_never_saved(path, store):
+    copy = store_at(path, read_only=True)
+    ring, token = copy.load()
+    assert (ring, token) == store.load() and copy.where == str(path)
+    with pytest.raises(StoreError, match=r"only read here.*-e verb=tell"):
+        copy.save(NEW, token)
+    assert store.load() == (ring, token)
+    store_at(path, read_only=False).save(NEW, token)
+    assert store.load()[0] == NEW
+
+
 def test_nothing_is_there_yet(path):
     assert store_at(path).load() == (None, None)
     assert not beside(path)
@@ -329,6 +340,7 @@ def test_places_that_cannot_be_used(tmp_path, path):
         ({"file": "ring.vault"}, r"no absolute path.*\{\{ inventory_dir \}\}/group_vars/"),
         ({"file": ["/ring"]}, "file must be a text"),
         ({"path": "/ring"}, "has no option path; it has file"),
+        ({"file": "/ring", "read_only": "perhaps"}, "read_only must be true or false"),
     ],
 )
 def test_a_wrong_specification_is_refused(spec, told):
