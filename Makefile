@@ -18,7 +18,7 @@ ARGS ?=
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-.PHONY: deps deps-python deps-containers deps-httpd deps-openbao deps-databases deps-docs deps-importer deps-site deps-browser
+.PHONY: deps deps-python deps-containers deps-httpd deps-openbao deps-databases deps-docs deps-units deps-importer deps-site deps-browser
 deps: deps-containers deps-python  ## install what is missing (podman and others by apt; Python tools in .cache/venv)
 deps-python:
 	@tools/deps python
@@ -32,6 +32,8 @@ deps-databases:
 	@tools/deps databases
 deps-docs:
 	@tools/deps docs
+deps-units:
+	@tools/deps units
 deps-importer:
 	@tools/deps importer
 deps-site:
@@ -74,6 +76,10 @@ docs-site: deps-python deps-site  ## the documentation as pages, in .cache/site/
 .PHONY: unit
 unit: deps-python deps-openbao deps-databases  ## unit and property tests
 	pytest tests/unit $(ARGS)
+
+.PHONY: units
+units: deps-units deps-openbao deps-databases  ## the same by ansible-test (ARGS=tests/unit/test_cookie.py for some)
+	tools/units $(CACHE)/units $(ARGS)
 
 .PHONY: protocol
 protocol: deps-python  ## the rotation protocol in 100,000 random steps, and without each of its gates (more: PROTOCOL_STEPS=2000000)
