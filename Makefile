@@ -108,6 +108,12 @@ bench-check: deps-python  ## how long a check of 1,000 and of 10,000 addresses t
 bench-store: deps  ## what a session costs in a cookie and in each database, by its size, in containers (needs ab)
 	python tests/bench/bench_store.py $(ARGS)
 
+.PHONY: bench bench-quick
+bench: deps  ## what all of it costs, beside ping and textbook playbooks: 24 containers, a quarter of an hour (needs httpd and ab)
+	python tests/bench/bench.py $(ARGS)
+bench-quick: deps  ## the same in short: four nodes, one round
+	python tests/bench/bench.py --quick $(ARGS)
+
 .PHONY: build
 build: deps-python  ## the collection as an installable file, in .cache
 	ansible-galaxy collection build --force --output-path $(CACHE)
@@ -120,5 +126,6 @@ lock:  ## write requirements.txt anew from requirements.in (needs network)
 clean: demo-down  ## remove all that was generated, the images as well
 	@python demo/fleet.py down tests/proof/fleet.json
 	@python demo/fleet.py down tests/bench/store_fleet.json
+	@python demo/fleet.py down tests/bench/fleet.json
 	@python demo/fleet.py remove-images
 	rm -rf $(CACHE) .ansible .hypothesis
