@@ -109,7 +109,7 @@ bench-store: deps  ## what a session costs in a cookie and in each database, by 
 	python tests/bench/bench_store.py $(ARGS)
 
 .PHONY: bench bench-quick
-bench: deps  ## what all of it costs, beside ping and textbook playbooks: 24 containers, a quarter of an hour (needs httpd and ab)
+bench: deps  ## what all of it costs, beside ping and textbook playbooks: 24 containers (needs httpd and ab)
 	python tests/bench/bench.py $(ARGS)
 bench-quick: deps  ## the same in short: four nodes, one round
 	python tests/bench/bench.py --quick $(ARGS)
