@@ -134,6 +134,12 @@ bench-ring: deps-python  ## what a rotation of 100, 1,000 and 10,000 nodes costs
 bench-store: deps  ## what a session costs in a cookie and in each database, by its size, in containers (needs ab)
 	python tests/bench/bench_store.py $(ARGS)
 
+.PHONY: bench bench-quick
+bench: deps  ## what all of it costs, beside ping and textbook playbooks: 24 containers (needs httpd and ab)
+	python tests/bench/bench.py $(ARGS)
+bench-quick: deps  ## the same in short: four nodes, one round
+	python tests/bench/bench.py --quick $(ARGS)
+
 .PHONY: build
 build: deps-python  ## the collection as an installable file, in .cache
 	ansible-galaxy collection build --force --output-path $(CACHE)
@@ -147,5 +153,6 @@ clean: demo-down  ## remove all that was generated, the images as well
 	@python demo/fleet.py down tests/proof/fleet.json
 	@python demo/fleet.py down tests/matrix/fleet.json
 	@python demo/fleet.py down tests/bench/store_fleet.json
+	@python demo/fleet.py down tests/bench/fleet.json
 	@python demo/fleet.py remove-images
 	rm -rf $(CACHE) .ansible .hypothesis
