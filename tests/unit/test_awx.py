@@ -27,7 +27,8 @@ from .test_docs import known_variables
 ROOT = Path(__file__).resolve().parents[2]
 AWX = ROOT / "examples" / "awx"
 PROJECT = AWX / "project"
-VENDOR = ROOT / ".cache" / "vendor"
+# ansible-test has all collections side by side.
+VENDOR = ROOT.parents[2] if ROOT.parents[1].name == "ansible_collections" else ROOT / ".cache" / "vendor"
 if not (VENDOR / "ansible_collections" / "awx").exists():
     pytest.skip("awx.awx is not here: make deps-databases", allow_module_level=True)
 sys.path.append(str(VENDOR))
