@@ -84,7 +84,7 @@ def _ufw_fits(to: str, port: int) -> Optional[bool]:
 
 def _in_ranges(port: int, ranges: Sequence[str], between: str) -> bool:
     for one in ranges:
-        first, _, last = one.partition(between)
+        first, _between, last = one.partition(between)
         if first.isdigit() and int(first) <= port <= int(last or first):
             return True
     return False
