@@ -9,7 +9,7 @@ import calendar
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Match, Optional, Pattern, Sequence, Tuple, Union
 
 from .causes import Symptom
 from .probe import PROBE_NAME
@@ -55,14 +55,22 @@ _STAMPS = (
     re.compile(r"\A(?P<month>[A-Z][a-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d) "),
 )
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-_SECRETS = (
+
+
+def _hide_random(found: Match[str]) -> str:
+    """A sealed cookie or a key: a long word, or one of base64, which may have slashes as a path has. In doubt it is hidden."""
+    word = found.group(0)
+    mixed = all(re.search(letters, word) for letters in ("[a-z]", "[A-Z]", "[0-9]"))
+    return "(hidden)" if mixed or max(map(len, word.split("/"))) >= 24 or (
+        len(word) >= 32 and re.search("[A-Z+=]|//", word)) else word
+
+
+_SECRETS: Tuple[Tuple[Pattern[str], Union[str, Callable[[Match[str]], str]]], ...] = (
     (re.compile(r"(?i)(\b(?:session)?crypto\s*passphrase\s+)\S.*"), r"\1(hidden)"),
     (re.compile(r"(?i)((?:password|passwd|pass|secret|passphrase|token)['\"]?\s*[=:]\s*)[^\s,;&]+"), r"\1(hidden)"),
     (re.compile(r"(?i)((?:set-)?cookie:?\s*[^\s=]+=)[^\s;,]+"), r"\1(hidden)"),
     (re.compile(r"\?[^\s,\]]+"), "?(hidden)"),
-    # A sealed cookie or a key: a long word, or one of base64, which may have slashes as a path has.
-    (re.compile(r"[A-Za-z0-9+_=-]{24,}"), "(hidden)"),
-    (re.compile(r"(?=[a-z0-9+/_=-]*[A-Z])(?=[A-Z0-9+/_=-]*[a-z])(?=[A-Za-z+/_=-]*[0-9])[A-Za-z0-9+/_=-]{20,}"), "(hidden)"),
+    (re.compile(r"[A-Za-z0-9+/_=-]{20,}"), _hide_random),
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "(hidden)"),
 )
 

@@ -13,11 +13,11 @@ import json
 import re
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
-VERDICTS = ("accept", "drop", "reject", "jump", "goto")
-"""What an nftables rule may end with."""
+VERDICTS = ("accept", "drop", "reject", "jump", "goto", "return", "queue", "vmap")
+"""What an nftables rule may end with; a map of verdicts is one of them."""
 
-PLAIN_SERVICES = ("ssh", "dhcpv6-client", "cockpit", "mdns", "samba-client", "ipp-client")
-"""Services of firewalld that zones have as they are installed, and that open no port of a web server."""
+PLAIN_SERVICES = ("dhcpv6-client", "mdns", "samba-client", "ipp-client")
+"""Services of firewalld that zones have as they are installed, and that open no TCP port."""
 
 MOST_SERVICES = 20
 """Services that firewalld is asked about; where a zone has more, nothing is claimed."""
@@ -42,7 +42,10 @@ def closed_ports(node: FirewallNode, ports: Sequence[int]) -> Dict[int, str]:
         return _firewalld(node, ports)
     # What iptables keeps in nftables is written there in a way that says less than iptables itself does.
     status, ruleset = node.run(["nft", "-j", "list", "ruleset"])
-    tables = json.loads(ruleset) if status == 0 and ruleset.startswith("{") else {}
+    try:
+        tables = json.loads(ruleset) if status == 0 and ruleset.startswith("{") else {}
+    except ValueError:
+        tables = {}
     status, rules = node.run(["iptables", "-S", "INPUT"])
     rules = "" if status else rules
     return _each(ports, lambda port: nft_closes(tables, port) or iptables_closes(rules, port))
@@ -187,7 +190,7 @@ def _nft_fits(expressions: Sequence[Mapping[str, Any]], port: int) -> Optional[b
         elif "match" in item:
             fits = _match_fits(item["match"], port)
         else:
-            fits = True if set(item) <= {"counter", "log", "comment", *VERDICTS} else None
+            fits = True if set(item) <= {"counter", "log", "comment", *VERDICTS} - {"vmap"} else None
         if fits is False:
             return False
         certain = certain and fits is True
@@ -234,8 +237,9 @@ def iptables_closes(listing: str, port: int) -> str:
         if words[:2] == ["-P", "INPUT"]:
             policy = words[2]
             continue
-        target = words[words.index("-j") + 1] if "-j" in words[:-1] else ""
-        fits = _iptables_fits(words[2:words.index("-j")] if "-j" in words else words[2:], port)
+        at = next((words.index(word) for word in ("-j", "-g") if word in words[:-1]), len(words))
+        target = "".join(words[at + 1:at + 2])
+        fits = _iptables_fits(words[2:at], port)
         if target in ("DROP", "REJECT") and fits is True:
             return "iptables: %s" % line
         if target not in ("DROP", "REJECT", "LOG", "") and fits is not False:

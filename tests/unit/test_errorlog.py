@@ -144,6 +144,12 @@ def test_secrets_are_cut_out(secret):
     assert "hunter2" not in redact("AH01842: x " + secret)
 
 
+def test_a_word_of_base64_with_slashes_goes_whole():
+    word = "abcdefghijklmnopqrstuVwxyz0123/abcdefghijklmnoPqrst/uvw"
+    assert redact("of %s failed" % word) == "of (hidden) failed"
+    assert redact("in /etc/apache2/sites-enabled/shop") == "in /etc/apache2/sites-enabled/shop"
+
+
 @given(st.randoms(use_true_random=False), st.integers(32, 200), st.sampled_from(["hex", "base64", "urlsafe"]))
 def test_no_random_word_stays(random, size, kind):
     data = random.randbytes(size)

@@ -97,6 +97,7 @@ public{default}
   rich rules:{space}
 """
 HTTP = "http\n  ports: 80/tcp\n  protocols: \n  source-ports: \n  modules: \n  destination: \n  includes: \n  helpers: "
+SSH_SERVICE, COCKPIT = HTTP.replace("http", "ssh").replace("80", "22"), HTTP.replace("http", "cockpit").replace("80", "9090")
 POLICIES = "allow-host-ipv6\n  ingress-zones: ANY\n  egress-zones: HOST"
 
 
@@ -115,6 +116,7 @@ class Node:
 def firewalld(port=80, policies=POLICIES, direct="", **zone):
     given = {"space": "", "default": "", "target": "default", "services": "", "ports": "", "protocols": "", "rules": "", **zone}
     node = Node({"ufw": "Status: inactive", "firewall-cmd --state": "running", "firewall-cmd --info-service=http": HTTP,
+                 "firewall-cmd --info-service=ssh": SSH_SERVICE, "firewall-cmd --info-service=cockpit": COCKPIT,
                  "firewall-cmd --list-all-zones": ZONES.format(**given), "firewall-cmd --get-active-policies": policies,
                  "firewall-cmd --direct": direct, "firewall-cmd --get-default-zone": "public"})
     return firewall.closed_ports(node, [port]).get(port, "")
@@ -136,6 +138,8 @@ CLOSED = "firewalld: zone dmz (target default), zone public (target default)"
     ({"rules": '\n\trule family="ipv4" source address="10.0.0.0/8" port port="80" protocol="tcp" accept'}, ""),
     ({"policies": POLICIES + "\nmine\n  ingress-zones: dmz\n  egress-zones: HOST"}, ""),
     ({"direct": "ipv4 filter INPUT 0 -p tcp --dport 80 -j ACCEPT"}, ""),
+    ({"port": 9090, "services": "cockpit"}, ""),
+    ({"services": "cockpit"}, CLOSED),
     ({"port": 444}, ""),  # another zone in force opens it
     ({"default": " (default)"}, CLOSED),  # as version 2 says it
 ])
@@ -181,6 +185,12 @@ def ruleset(*rules, policy="drop", hook="input", family="inet"):
     (([match({"ct": {"key": "state"}}, {"set": ["established", "new"]}), {"accept": None}],), ""),
     (([match({"payload": {"protocol": "ip", "field": "saddr"}}, "10.0.0.1"), {"accept": None}],), ""),
     (([match(DPORT, 80), {"log": None}, {"reject": None}],), "reject"),
+    # What may open it by another way than accept.
+    (([{"vmap": {"key": DPORT, "data": {"set": [[22, {"accept": None}], [80, {"accept": None}]]}}}],), ""),
+    (([{"vmap": {"key": {"meta": {"key": "iifname"}}, "data": {"set": [["eth0", {"jump": {"target": "world"}}]]}}}],), ""),
+    (([{"vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": [["new", {"jump": {"target": "world"}}]]}}}],), ""),
+    (([match(DPORT, 80), {"return": None}], [{"drop": None}]), ""),
+    (([match(DPORT, 80), {"queue": None}],), ""),
     (([match({"payload": {"protocol": "ip", "field": "saddr"}}, "10.0.0.1"), match(DPORT, 80), {"drop": None}],), "policy drop"),
 ])
 def test_nftables(rules, closed):
@@ -211,6 +221,7 @@ IPTABLES = """\
     ("-A INPUT -s 10.0.0.0/8 -j ACCEPT", ""),
     ("-A INPUT -p tcp -m tcp ! --dport 22 -j ACCEPT", ""),
     ("-A INPUT -j ufw-before-input", ""),
+    ("-A INPUT -p tcp -m tcp --dport 80 -g web", ""),
     ("-A INPUT -m state --state NEW -p tcp -j ACCEPT", ""),
     ("-A INPUT -p tcp -m tcp --dport 80 -j REJECT --reject-with icmp-port-unreachable", None),
 ])
@@ -228,3 +239,7 @@ def test_iptables_in_nftables_is_read_by_iptables():
     old = [{"xt": {"type": "match", "name": "conntrack"}}, {"counter": {"packets": 0, "bytes": 0}}, {"accept": None}]
     node = Node({"nft": json.dumps(ruleset(old, family="ip")), "iptables": IPTABLES})
     assert firewall.closed_ports(node, [80, 22, 8000]) == {80: "iptables: -P INPUT DROP"}
+
+
+def test_a_ruleset_that_cannot_be_read_says_nothing():
+    assert firewall.closed_ports(Node({"nft": '{"nftables": []}\n# Warning: more than was asked'}), [80]) == {}
