@@ -60,7 +60,8 @@ def visitor():
     for node in FLEET:
         journey.on(node, "rm -rf /run/kept; cp -a /etc/apache2 /run/kept; rm -rf /etc/apache2/mod_session*"
                          " /etc/apache2/conf-*/mod-session-fleet.conf")
-        journey.on(node, f"cat >{FILE} && a2ensite -q 000-default && systemctl restart apache2", stdin=HOST)
+        journey.on(node, f"cat >{FILE} && a2ensite -q 000-default && : >/var/log/apache2/error.log && systemctl restart apache2",
+                   stdin=HOST)
     yield Visitor()
     for node in FLEET:
         journey.on(node, "find /etc/apache2 -mindepth 1 -delete; cp -a /run/kept/. /etc/apache2/; rm -r /run/kept;"
