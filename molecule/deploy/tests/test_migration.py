@@ -15,7 +15,8 @@ from plugins.module_utils.cookie import format_payload, parse_payload, seal, uns
 from tests import journey
 from tests.ring_journey import FLEET, Operator
 
-PHRASE = "secret phrase of 2019"
+PHRASE = "secret phrase " + secrets.token_hex(3) + "!"
+"""Weak and with spaces, as in the document; another one each time, for it is searched for in the end."""
 SITE, FILE = "www.example.test", "/etc/apache2/sites-available/000-default.conf"
 BY_HAND = f"""<Location /app>
 Session On
