@@ -107,5 +107,7 @@ def test_commands_are_of_something(words):
             assert not match or match.group(1) in playbooks(), name
     elif words[0] == ".":
         assert (ROOT / words[1]).exists()
+    elif words[0].startswith(".cache/"):
+        assert Path(words[0]).name in (ROOT / "tools/deps").read_text(), "a program that `make` installs when it is needed"
     elif "/" in words[0] and not words[0].startswith("/"):
         assert (ROOT / words[0]).exists()
