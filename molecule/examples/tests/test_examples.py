@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,11 @@ class User:
         assert run.status == 0, run.output
         return run
 
+    def forget(self):
+        """Somebody's secrets are not left behind."""
+        for path in (self.settings, self.folder / "password"):
+            path.unlink(missing_ok=True)
+
     @property
     def commands(self):
         """All commands of the README that run a playbook."""
@@ -87,12 +93,12 @@ def user(request, tmp_path):
         made.tell({"vault_session_store_password": words["httpd"], "vault_database_admin_password": words["admin"],
                    "database_host": "db", "database_ca": "/etc/ssl/certs/session-database.crt",
                    "session_store_admin": store.administrator("postgresql")})
-    if example.name == "openbao":
-        with openbao.running() as server:
+    with ExitStack() as stack:
+        stack.callback(made.forget)
+        if example.name == "openbao":
+            server = stack.enter_context(openbao.running())
             made.environment["BAO_TOKEN"] = openbao.ROOT_TOKEN
             made.tell({"bao_address": server.address})
-            yield made
-    else:
         yield made
 
 
