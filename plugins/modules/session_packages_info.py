@@ -50,30 +50,11 @@ service:
   type: str
 """
 
-import glob
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout import layout_for, parse_os_release
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import Node
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.packages import missing
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import HTTPD_DRIVERS
-
-DRIVER_FILES = ("/usr/lib/*/apr-util-1/apr_crypto_openssl*.so", "/usr/lib64/apr-util-1/apr_crypto_openssl*.so")
-
-
-STORE_FILES = ("/usr/lib/*/apr-util-1", "/usr/lib64/apr-util-1")
-
-
-def installed(node, family, package):
-    """Whether the system's package manager has a package installed."""
-    if family == "debian":
-        return node.run(["dpkg-query", "-W", "-f", "${db:Status-Status}", package]) == (0, "installed")
-    return node.run(["rpm", "-q", package])[0] == 0
-
-
-def known(node, family, package):
-    """Whether the release has a package of that name: every release of the Red Hat family has the driver's."""
-    return family == "redhat" or node.run(["apt-cache", "show", package])[0] == 0
 
 
 def main():
@@ -85,15 +66,8 @@ def main():
         layout = layout_for(parse_os_release(handle.read()))
     if layout is None:
         module.fail_json(msg="this distribution is not supported; run session_preflight for details")
-    node = Node(layout.service)
-    missing = [name for name in layout.packages if not installed(node, layout.family, name)]
-    if not any(glob.glob(pattern) for pattern in DRIVER_FILES):
-        # The driver first: on Red Hat the package of the module loads session_crypto at once, which needs it to start.
-        missing = [name for name in layout.driver_packages if known(node, layout.family, name)] + missing
-    store = module.params["store_driver"]
-    if store and not any(glob.glob(os.path.join(pattern, "apr_dbd_%s*.so" % HTTPD_DRIVERS[store])) for pattern in STORE_FILES):
-        missing.append(layout.store_packages[store])
-    module.exit_json(changed=False, missing=missing, family=layout.family, service=layout.service)
+    lacking = missing(Node(layout.service), layout, module.params["store_driver"])
+    module.exit_json(changed=False, missing=lacking, family=layout.family, service=layout.service)
 
 
 if __name__ == "__main__":

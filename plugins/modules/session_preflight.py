@@ -69,6 +69,12 @@ httpd:
   returned: always
   type: str
   sample: 2.4.62
+missing:
+  description: Names of packages for sessions that the node lacks, as M(httpd_fleet.mod_session.session_packages_info) says.
+  returned: success
+  type: list
+  elements: str
+  sample: [apache2]
 refusals:
   description: Why the node is not fit.
   returned: always
@@ -81,6 +87,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout import DEBIAN, layout_for, parse_os_release
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import Node
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.packages import missing
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import PassphraseError, validate
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.preflight import CVES, Facts, judge
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
@@ -143,7 +150,7 @@ def main():
     result = {"httpd": ".".join(map(str, version)), "refusals": refusals}
     if refusals:
         module.fail_json(msg="this node is not fit for sessions, nothing was changed: %s" % "; ".join(refusals), **result)
-    module.exit_json(changed=False, **result)
+    module.exit_json(changed=False, missing=missing(node, layout, store.driver if store else ""), **result)
 
 
 if __name__ == "__main__":
