@@ -18,7 +18,7 @@ ARGS ?=
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-.PHONY: deps deps-python deps-containers deps-httpd deps-openbao deps-databases deps-docs deps-units deps-importer deps-site deps-browser
+.PHONY: deps deps-python deps-containers deps-httpd deps-openbao deps-mitogen deps-databases deps-docs deps-units deps-importer deps-site deps-browser
 deps: deps-containers deps-python  ## install what is missing (podman and others by apt; Python tools in .cache/venv)
 deps-python:
 	@tools/deps python
@@ -28,6 +28,8 @@ deps-httpd:
 	@tools/deps httpd
 deps-openbao:
 	@tools/deps openbao
+deps-mitogen:
+	@tools/deps mitogen
 deps-databases:
 	@tools/deps databases
 deps-docs:
@@ -86,7 +88,7 @@ protocol: deps-python  ## the rotation protocol in 100,000 random steps, and wit
 	pytest tests/protocol $(ARGS)
 
 .PHONY: molecule
-molecule: deps deps-openbao deps-databases  ## the scenarios on real httpd in containers (SCENARIO=name for one)
+molecule: deps deps-openbao deps-databases deps-mitogen  ## the scenarios on real httpd in containers (SCENARIO=name for one)
 	@rm -rf $(MOLECULE_EPHEMERAL_DIRECTORY)  # an earlier run that was cut off may remember containers that are gone
 	molecule test $(if $(SCENARIO),--scenario-name $(SCENARIO),--all)
 
@@ -135,9 +137,9 @@ bench-store: deps  ## what a session costs in a cookie and in each database, by 
 	python tests/bench/bench_store.py $(ARGS)
 
 .PHONY: bench bench-quick
-bench: deps  ## what all of it costs, beside ping and textbook playbooks: 24 containers (needs httpd and ab)
+bench: deps deps-httpd deps-mitogen  ## what all of it costs, beside ping and textbook playbooks: 24 containers
 	python tests/bench/bench.py $(ARGS)
-bench-quick: deps  ## the same in short: four nodes, one round
+bench-quick: deps deps-httpd deps-mitogen  ## the same in short: four nodes, one round
 	python tests/bench/bench.py --quick $(ARGS)
 
 .PHONY: build

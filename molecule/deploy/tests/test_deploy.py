@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 
+import ansible_mitogen
 import pytest
 
 from plugins.module_utils.probe import MARKER_LENGTH
@@ -59,6 +61,22 @@ def test_second_run_changes_nothing():
     assert run.status == 0, run.output
     assert run.changed == 0, run.output
     assert set(run.recap) == set(FLEET)
+
+
+def test_mitogen_s_strategy_does_the_same(monkeypatch):
+    folder = os.path.join(os.path.dirname(ansible_mitogen.__file__), "plugins", "strategy")
+    extra = {"session_config_scopes": [{**journey.APP, "max_age": 1800}]}
+    with monkeypatch.context() as patched:
+        patched.setenv("ANSIBLE_STRATEGY", "mitogen_linear")
+        patched.setenv("ANSIBLE_STRATEGY_PLUGINS", folder)
+        changed = journey.playbook("deploy", extra=extra, verbose=3)
+        idle, check = journey.playbook("deploy", extra=extra), journey.playbook("check", extra=extra)
+    age = journey.ask("n2", journey.fleet_keys()).max_age
+    back = journey.playbook("deploy", verbose=3)
+    assert (changed.status, changed.changed, age) == (0, 3, 1800), changed.output
+    assert (idle.status, idle.changed, check.status) == (0, 0, 0), idle.output + check.output
+    assert (back.status, back.changed) == (0, 3), back.output
+    assert "SSH: EXEC" in back.output and "SSH: EXEC" not in changed.output, "Mitogen has connections of its own"
 
 
 def test_check_mode_predicts_exactly_what_the_run_changes():
