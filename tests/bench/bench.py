@@ -97,7 +97,7 @@ class Bench:
             self.sessions()
 
     def row(
-        self, what: str, beside: str, ours: list[float], theirs: list[float], unit: str, target: float, more: bool = False
+        self, what: str, beside: str, ours: list[float], theirs: list[float], unit: str, target: float | None, more: bool = False
     ) -> None:
         """One more row."""
         self.rows.append(Row(what, beside, ours, theirs, unit, target, more))
@@ -117,6 +117,8 @@ class Bench:
         first: tuple[list[float], list[float]] = ([], [])
         phase: tuple[list[float], list[float]] = ([], [])
         idle: tuple[list[float], list[float]] = ([], [])
+        fast: list[float] = []
+        mitogen = nodes.mitogen()
         for _round in range(self.options.rounds):
             self.nodes.shell(nodes.AS_NEW)
             first[1].append(nodes.playbook("textbook/first.yml", FORKS, *self.list_of_keys(False)))
@@ -126,7 +128,11 @@ class Bench:
             phase[0].append(nodes.playbook("phase.yml", FORKS, *self.list_of_keys(True)))
             idle[1].append(nodes.ping(FORKS))
             idle[0].append(nodes.playbook("deploy", FORKS, *self.same_keys()))
+            if mitogen:
+                fast.append(nodes.playbook("deploy", FORKS, *self.same_keys(), more=mitogen))
         self.row("deploy, nothing to change", "`ansible -m ping`", *idle, "s", 4)
+        if fast:
+            self.row("the same under Mitogen", "without Mitogen", fast, idle[0], "s", None)
         self.row("one rotation phase, proven", "textbook playbook", *phase, "s", 0.5)
         self.row("first deploy, httpd installed", "textbook playbook", *first, "s", 0.7)
 
@@ -151,6 +157,8 @@ class Bench:
 
     def rotation(self) -> None:
         """Stage and promote, by the ring."""
+        # One key: with an old one in the list, one run in two would have its end to carry out as well.
+        nodes.playbook("deploy", FORKS, *self.list_of_keys(False))
         ring = {"session_ring_store": {"file": str(nodes.RING)}}
         both = nodes.variables("ring", {**ring, "session_keys_passphrases": self.keys})
         nodes.playbook("ring", FORKS, "-e", "verb=init", *both)
@@ -181,13 +189,12 @@ class Bench:
 
     def memory(self) -> None:
         """The controller's memory with many hosts that answer at once."""
-        nodes.CACHE.mkdir(parents=True, exist_ok=True)
         nodes.many(1000)
         try:
             pings = [nodes.peak("-e", '{"ping": true}')]
             ours = [nodes.peak(*self.list_of_keys(True))]
         finally:
-            nodes.MANY.unlink()
+            nodes.forget()
         self.row("controller's peak memory, 1,000 hosts", "the same play with ping", ours, pings, "MB", 1.3)
 
     def sessions(self) -> None:
@@ -238,7 +245,7 @@ def main() -> int:
     try:
         bench.run()
     except (nodes.BenchError, FleetError) as error:
-        print(f"bench: {error}", file=sys.stderr)
+        print(f"\n{ratios(bench.rows)}\nbench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("bench: interrupted.", file=sys.stderr)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the httpd_fleet.mod_session authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What sessions in cookies cost an httpd of this machine: requests per second, the time of one, the CPU of one."""
+"""What sessions cost an httpd of this machine: requests per second, the time of one, the CPU of one."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import json
 import os
 import re
 import secrets
-import shutil
 import statistics
 import subprocess
 import tempfile
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import databases
 import real_httpd
 from measured import answers, markdown, number
 
 from plugins.module_utils.config import render
 from plugins.module_utils.scopes import parse_scopes
+from plugins.module_utils.store import Store, render_store
 
 MAX_AGE = 3600
 TOGETHER = 16
@@ -32,7 +32,11 @@ HEAD = ("sessions", "requests/s", "of none", "p50, ms", "p99, ms", "CPU of a req
 
 @dataclass
 class Variant:
-    """One way to have sessions. ``cipher``: empty for a plain cookie, ``none`` for no session."""
+    """One way to have sessions.
+
+    ``cipher``: empty for a plain cookie, ``none`` for no session. ``rendered``: as a deploy gives it, with all that comes
+    with a scope, and all its defaults. ``store``: where a deploy keeps them, if in a database.
+    """
 
     title: str
     cipher: str = "aes256"
@@ -40,14 +44,16 @@ class Variant:
     keys: int = 1
     payload: int = 200
     rendered: bool = False
+    store: Store | None = None
     figures: list[tuple[float, float, float, float]] = field(default_factory=list)
 
     def configuration(self) -> str:
         """What httpd is told."""
         if self.rendered:
-            # As a deploy gives it, with all that comes with a scope, and all its defaults.
-            scopes = parse_scopes([{"name": "app", "path": "/", "max_age": MAX_AGE, "response_header": "X-Replace-Session"}])
-            return render(scopes, "{root}/keys", (2, 4, 62)) + MORE
+            scopes = parse_scopes([{"name": "app", "path": "/", "max_age": MAX_AGE, "response_header": "X-Replace-Session",
+                                    "store": "dbd" if self.store else "cookie"}])  # fmt: skip
+            text = render(scopes, "{root}/keys", (2, 4, 62)) + MORE
+            return text if self.store is None else _modules("dbd", "session_dbd") + render_store(self.store) + text
         if self.cipher == "none":
             return MORE
         lines = ["Session On", "SessionCookieName session path=/", f"SessionMaxAge {MAX_AGE}", "SessionHeader X-Replace-Session"]
@@ -58,13 +64,18 @@ class Variant:
         return '<Location "/">\n' + "\n".join(lines) + "\n</Location>\n" + MORE
 
 
+def _modules(*names: str) -> str:
+    folder = real_httpd.find()[1]
+    return "".join(f"LoadModule {name}_module {folder}/mod_{name}.so\n" for name in names)
+
+
 MORE = "\nLogLevel warn\nKeepAlive On\nMaxKeepAliveRequests 0\nThreadsPerChild 64\nMaxRequestWorkers 128\n"
 
 NONE, OURS, MANUAL = "none", "ours", "manual"
 
 
-def variants(quick: bool) -> dict[str, Variant]:
-    """All that is measured. The two that the table of ratios compares come first."""
+def variants(quick: bool, stores: dict[str, Store]) -> dict[str, Variant]:
+    """All that is measured. Those that the table of ratios compares come first. ``stores``: by what they are called."""
     found = {
         NONE: Variant("none", cipher="none"),
         OURS: Variant("this collection's defaults", rendered=True),
@@ -81,9 +92,10 @@ def variants(quick: bool) -> dict[str, Variant]:
     })  # fmt: skip
     for keys in range(2, 6):
         found[f"keys{keys}"] = Variant(f"aes256, interval, under the last of {keys} keys", keys=keys)
-    for payload in (100, 1000, 2500):
+    for payload in (100, 1000, 2000, 3000):
         found[f"payload{payload}"] = Variant(f"aes256, interval, {payload} B", payload=payload)
         found[f"payload{payload}-each"] = Variant(f"aes256, no interval, {payload} B", payload=payload, interval=False)
+    found.update({name: Variant(f"aes256, interval, in {name}", rendered=True, store=store) for name, store in stores.items()})
     return found
 
 
@@ -136,8 +148,13 @@ class Server:
 
 def measure(quick: bool, rounds: int, seconds: int) -> dict[str, Variant]:
     """All variants, in turns."""
-    found = variants(quick)
     with ExitStack() as stack:
+        stores = {}
+        if not quick and databases.has_driver("sqlite3"):
+            stores["SQLite"] = databases.sqlite(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+        if not quick and databases.has_driver("pgsql") and databases.PostgreSQL.here():
+            stores["PostgreSQL"] = stack.enter_context(databases.PostgreSQL()).store()
+        found = variants(quick, stores)
         servers = [Server(variant, stack) for variant in found.values()]
         for server in servers:
             server.measure(1)
@@ -159,67 +176,17 @@ def table(found: dict[str, Variant]) -> str:
 
 
 def look_ups(seconds: int) -> str:
-    """What one look-up in a Redis and in a PostgreSQL takes here, by one client over loopback or a socket of its own."""
-    rows = [["Redis, GET", *look] for look in redis()]
-    rows += [["PostgreSQL, SELECT by primary key", *look] for look in postgresql(seconds)]
+    """What one look-up in a Redis and in a PostgreSQL takes here, by one client over a socket of its own."""
+    rows = []
+    found = databases.redis()
+    if found is not None:
+        rows.append(["Redis, GET", number(found)])
+    if databases.PostgreSQL.here():
+        with databases.PostgreSQL() as server:
+            rows.append(["PostgreSQL, SELECT by primary key", number(server.look_up(seconds))])
     if not rows:
         return "No Redis and no PostgreSQL are installed here.\n"
     return markdown(("one look-up", "mean, ms"), rows)
-
-
-def redis() -> list[list[str]]:
-    """redis-server and redis-benchmark, where they are."""
-    if not (shutil.which("redis-server") and shutil.which("redis-benchmark")):
-        return []
-    with tempfile.TemporaryDirectory() as folder:
-        at = f"{folder}/redis"
-        server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", at, "--save", "", "--dir", folder],
-                                  stdout=subprocess.DEVNULL)  # fmt: skip
-        try:
-            _wait(Path(at))
-            done = subprocess.run(["redis-benchmark", "-s", at, "-c", "1", "-n", "20000", "-t", "get", "--csv"],
-                                  capture_output=True, text=True, check=True)  # fmt: skip
-        finally:
-            server.terminate()
-            server.wait()
-    rate = float(re.findall(r'"([0-9.]+)"', done.stdout.splitlines()[-1])[0])
-    return [[number(1000 / rate)]]
-
-
-def postgresql(seconds: int) -> list[list[str]]:
-    """A server of its own with pgbench, where they are."""
-    place = max(Path("/usr/lib/postgresql").glob("*/bin/pgbench"), default=None)
-    if place is None or os.geteuid() != 0 or not shutil.which("runuser"):
-        return []
-    programs, folder = place.parent, Path(tempfile.mkdtemp())
-    shutil.chown(folder, "nobody")
-
-    def act(*words: str) -> str:
-        done = subprocess.run(["runuser", "-u", "nobody", "--", *words], capture_output=True, text=True, check=False, cwd=folder)
-        if done.returncode:
-            raise ValueError(f"{words[0]}: {done.stderr or done.stdout}")
-        return done.stdout
-
-    try:
-        act(str(programs / "initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "bench")
-        act(str(programs / "pg_ctl"), "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o",
-            f"-c listen_addresses='' -c unix_socket_directories={folder}", "start")  # fmt: skip
-        at = ["-h", str(folder), "-U", "bench", "postgres"]
-        try:
-            act(str(programs / "pgbench"), "-i", "-q", *at)
-            printed = act(str(programs / "pgbench"), "-n", "-S", "-M", "prepared", "-c", "1", "-T", str(seconds), *at)
-        finally:
-            act(str(programs / "pg_ctl"), "-D", f"{folder}/data", "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder)
-    latency = re.search(r"latency average = ([0-9.]+) ms", printed)
-    return [[number(float(latency.group(1)))]] if latency else []
-
-
-def _wait(path: Path) -> None:
-    deadline = time.monotonic() + 10
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 def save(found: dict[str, Variant], path: Path) -> None:

@@ -13,14 +13,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """Two things that were measured side by side, in turns. ``more``: more is better, as with requests per second."""
+    """Two things that were measured side by side, in turns.
+
+    ``target``: None where none was set. ``more``: more is better, as with requests per second.
+    """
 
     what: str
     beside: str
     ours: Sequence[float]
     theirs: Sequence[float]
     unit: str
-    target: float
+    target: float | None
     more: bool = False
 
     @property
@@ -31,6 +34,8 @@ class Row:
     @property
     def met(self) -> bool:
         """Is the target reached?"""
+        if self.target is None:
+            return True
         return self.ratio >= self.target if self.more else self.ratio <= self.target
 
     def cells(self) -> list[str]:
@@ -38,7 +43,9 @@ class Row:
         sign = ">=" if self.more else "<="
         return [
             self.what, self.beside, _middle(self.ours, self.unit), _middle(self.theirs, self.unit),
-            f"**{self.ratio:.2f} x**", f"{sign} {self.target:g} x", "yes" if self.met else "no", str(len(self.ours)),
+            f"**{self.ratio:.2f} x**",
+            *(("", "") if self.target is None else (f"{sign} {self.target:g} x", "yes" if self.met else "no")),
+            str(len(self.ours)),
         ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import resource
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import fleet
 
@@ -66,8 +68,7 @@ class Nodes:
     def down(self) -> None:
         """Nothing is left."""
         fleet.down(self.fleet)
-        for path in (PASSWORD, INVENTORY, MANY, *CACHE.glob("keys*.json"), *RING.parent.glob(RING.name + "*")):
-            path.unlink(missing_ok=True)
+        forget()
 
     def shell(self, command: str) -> None:
         """The same on all nodes."""
@@ -82,8 +83,16 @@ def inventory(hosts: Mapping[str, object], common: Mapping[str, object]) -> dict
     }}}  # fmt: skip
 
 
+def forget() -> None:
+    """Remove inventories and secrets."""
+    for path in (PASSWORD, INVENTORY, MANY, *CACHE.glob("keys*.json"), *RING.parent.glob(RING.name + "*")):
+        path.unlink(missing_ok=True)
+
+
 def many(count: int) -> None:
     """The inventory of hosts that are not there."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    _private(PASSWORD, secrets.token_urlsafe(32) + "\n")
     hosts = {f"host{number}": None for number in range(count)}
     _private(MANY, json.dumps(inventory(hosts, {"ansible_connection": "answered"})))
 
@@ -115,10 +124,19 @@ def environment() -> dict[str, str]:
     }
 
 
-def run(command: list[str]) -> float:
-    """Run it to its end: seconds."""
+def mitogen() -> dict[str, str]:
+    """What makes Ansible use Mitogen's strategy; empty where it is not installed."""
+    found = importlib.util.find_spec("ansible_mitogen")
+    folders = found.submodule_search_locations if found else None
+    if not folders:
+        return {}
+    return {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": f"{folders[0]}/plugins/strategy"}
+
+
+def run(command: list[str], more: Mapping[str, str] = MappingProxyType({})) -> float:
+    """Run it to its end, with ``more`` in its environment: seconds."""
     begun = time.monotonic()
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env={**environment(), **more}, capture_output=True, text=True, check=False)
     seconds = time.monotonic() - begun
     if done.returncode:
         lines = (done.stdout + done.stderr).splitlines()
@@ -131,10 +149,10 @@ def ping(forks: int, limit: str = "all") -> float:
     return run(["ansible", limit, "-i", str(INVENTORY), "-f", str(forks), "-m", "ping"])
 
 
-def playbook(name: str, forks: int, *words: str) -> float:
+def playbook(name: str, forks: int, *words: str, more: Mapping[str, str] = MappingProxyType({})) -> float:
     """Seconds of a playbook: one of the collection, or a file of the benchmark."""
     where = str(HERE / name) if name.endswith(".yml") else f"httpd_fleet.mod_session.{name}"
-    return run(["ansible-playbook", "-i", str(INVENTORY), "-f", str(forks), where, *words])
+    return run(["ansible-playbook", "-i", str(INVENTORY), "-f", str(forks), where, *words], more)
 
 
 def peak(*words: str) -> float:
