@@ -36,6 +36,9 @@ def fleet():
                      "apt-get -qq update; systemctl mask --now firewalld;"
                      "apt-get -qq install -y nftables ufw firewalld iptables; systemctl unmask firewalld;"
                      "systemctl disable firewalld; }")
+    yield
+    for node in FLEET:
+        journey.on(node, f"rm -rf {BACKUP}")
 
 
 @pytest.fixture
