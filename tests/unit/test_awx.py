@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -22,16 +21,14 @@ except ImportError:  # before ansible-core 2.19
 
 from plugins.module_utils.ring_options import VERBS
 
+from .installed import OTHERS, ROOT
 from .test_docs import known_variables
 
-ROOT = Path(__file__).resolve().parents[2]
 AWX = ROOT / "examples" / "awx"
 PROJECT = AWX / "project"
-# ansible-test has all collections side by side.
-VENDOR = ROOT.parents[2] if ROOT.parents[1].name == "ansible_collections" else ROOT / ".cache" / "vendor"
-if not (VENDOR / "ansible_collections" / "awx").exists():
+if not (OTHERS / "ansible_collections" / "awx").exists():
     pytest.skip("awx.awx is not here: make deps-databases", allow_module_level=True)
-sys.path.append(str(VENDOR))
+sys.path.append(str(OTHERS))
 
 
 def trusted(value):

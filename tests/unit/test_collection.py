@@ -9,16 +9,14 @@ import json
 import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
 
 from plugins.module_utils.scopes import CIPHERS, DEFAULT_PORTS, SAME_SITE, parse_scopes
 
-ROOT = Path(__file__).resolve().parents[2]
-# Where the checkout stands as an installed collection: ansible-test has it at such a place, make in a link.
-COLLECTIONS = ROOT.parents[2] if ROOT.parents[1].name == "ansible_collections" else ROOT / ".cache" / "dev"
+from .installed import OURS, ROOT
+
 NAME = "httpd_fleet.mod_session."
 MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("session_*.py"))
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
@@ -27,7 +25,7 @@ VERSION = yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
 
 def ansible(*command):
     """What a program of Ansible prints; it must not fail or warn."""
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "ANSIBLE_NOCOLOR": "1"}
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(OURS), "ANSIBLE_NOCOLOR": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stderr

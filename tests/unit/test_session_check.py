@@ -17,9 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_fleet as fleet
 from small_fleet import KEYS, Member, databases, stored
 
+from .installed import OURS
+
 pytestmark = pytest.mark.skipif(bool(fleet.NO_HTTPD), reason=fleet.NO_HTTPD or "httpd is here")
 
-ROOT = Path(__file__).resolve().parents[2]
 ADDRESSES = ("127.0.4.1", "127.0.4.2")
 MODULE = "httpd_fleet.mod_session.session_check"
 NEXT = "{{ result.canary | default({'make': true}) }}"
@@ -45,8 +46,7 @@ def play(folder, port, tasks, **scope):
         f"[session_fleet]\n{hosts}[all:vars]\nansible_connection=local\nansible_python_interpreter={sys.executable}\n"
     )
     (folder / "play.yml").write_text(json.dumps(plays))
-    collections = str(ROOT / ".cache" / "dev")
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": collections, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "1"}
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(OURS), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORKS": "1"}
     command = ["ansible-playbook", "-i", str(folder / "hosts"), str(folder / "play.yml"), "-vvv"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     report = folder / "report" / "report.json"

@@ -10,7 +10,6 @@ import os
 import subprocess
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
@@ -24,7 +23,8 @@ from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.verdict import judge
 from plugins.plugin_utils.ring_store import open_store
 
-ROOT = Path(__file__).resolve().parents[2]
+from .installed import OURS
+
 PASSWORD = b"the vault password of a test"
 SCOPES = [{"name": "app", "path": "/app", "max_age": 600}]
 
@@ -46,7 +46,7 @@ class Controller:
         (self.folder / "play.yml").write_text(json.dumps(play))
         command = ["ansible-playbook", "-i", str(self.folder / "hosts"), "--vault-password-file",
                    str(self.folder / "password"), str(self.folder / "play.yml"), "-vvvv", *words]
-        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache" / "dev"), "ANSIBLE_NOCOLOR": "1",
+        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(OURS), "ANSIBLE_NOCOLOR": "1",
                        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_FORCE_COLOR": "0"}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         printed = done.stdout + done.stderr
