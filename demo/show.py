@@ -60,19 +60,19 @@ class Visitor:
         """Log in by the form of mod_auth_form."""
         self.ask("/app/login", {"httpd_username": USER, "httpd_password": PASSWORD})
 
-    def visit(self) -> list[str]:
-        """Count one up, then read the private page; the nodes that answered. Lost when count or login was forgotten."""
+    def visit(self) -> list[tuple[str, str]]:
+        """Count one up, then read the private page; which node did it and what. Lost when count or login was forgotten."""
         self.count += 1
-        nodes = []
-        for path in ("/app/count", "/app/private"):
+        done = []
+        for path, what in (("/app/count", "counts"), ("/app/private", "reads")):
             status, text = self.ask(path)
             if status != 200:
                 raise Lost(f"{path} answered with status {status}" + (": the login was lost." if status == 302 else "."))
             answer = json.loads(text)
             if answer["count"] != self.count:
                 raise Lost(f"{answer['node']} counts {answer['count']}, not {self.count}: the session was lost.")
-            nodes.append(answer["node"])
-        return nodes
+            done.append((answer["node"], what))
+        return done
 
 
 def visit_all(visitor: Visitor, nodes: Sequence[str], seconds: float = 30) -> None:
@@ -80,10 +80,10 @@ def visit_all(visitor: Visitor, nodes: Sequence[str], seconds: float = 30) -> No
     missing = set(nodes)
     deadline = time.monotonic() + seconds
     while missing:
-        for node in visitor.visit():
+        for node, what in visitor.visit():
             if node in missing:
                 missing.remove(node)
-                print(f"  {node}: visit {visitor.count}, still logged in as {USER}", flush=True)
+                print(f"  {node} {what} visit {visitor.count}, still logged in as {USER}", flush=True)
         if time.monotonic() > deadline:
             raise Lost(f"{', '.join(sorted(missing))} answered no request within {seconds:.0f} seconds.")
         if missing:
