@@ -60,6 +60,9 @@ FOLLOWS = ("server_down", "not_listening")
 
 _ALL = ("*",)
 _DEPLOY = "run the deploy playbook for this node"
+# What replaces keys that somebody put there by hand.
+_REPLACE = _DEPLOY + ". With a ring it refuses to replace keys that are not from that ring, until " \
+    "-e session_keys_allow_loss=true says that sessions under them may end."
 
 CAUSES: Dict[str, Cause] = {
     "not_examined": Cause(
@@ -113,7 +116,7 @@ CAUSES: Dict[str, Cause] = {
         "httpd sends sessions in plain text, and anybody can forge one. At once: " + _DEPLOY + ".", _ALL, fleet=True),
     "key_file_exec": Cause(
         FAIL, "the key file runs a program",
-        "Where that program fails the key is empty and anybody can forge a session. Keys come from the vault: " + _DEPLOY + ".",
+        "Where that program fails the key is empty and anybody can forge a session. Keys come from the vault: " + _REPLACE,
         _ALL, fleet=True),
     "cipher_unknown": Cause(
         FAIL, "the cipher is not known",
@@ -122,7 +125,7 @@ CAUSES: Dict[str, Cause] = {
     "key_file_differs": Cause(
         FAIL, "the key file is not the fleet's",
         "The node destroys the sessions of all others, and they its. It has been changed by hand, restored from a backup, or "
-        "missed a rotation: " + _DEPLOY + ".",
+        "missed a rotation: " + _REPLACE,
         (*LOST, "wrong_key", "key_missing", "stale_ring", "wrong_order", "key_not_loaded"), fleet=True),
     "key_not_loaded": Cause(
         FAIL, "the key file was written, but never loaded",

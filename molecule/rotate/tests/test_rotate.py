@@ -166,6 +166,23 @@ def test_an_older_copy_of_the_ring_is_refused_by_the_nodes(operator, tmp_path):
     assert all(journey.serves(node, keys, SCOPE) for node in FLEET)
 
 
+def test_a_key_file_changed_by_hand_is_named_and_mended_as_the_diagnosis_says(operator):
+    until_nothing_is_due(operator)
+    user, other = Browser(operator.every_key(), SCOPE), journey.new_key()
+    journey.remember(other)
+    with user.busy(operator, ("n1", "n3")):
+        journey.on("n2", f"printf '%s\\n' {other} >{KEYS}; systemctl reload apache2")
+        run = operator.run("diagnose")
+        assert run.status != 0 and "Begin with this: the key file is not the fleet's (n2)" in flat(run)
+        assert "session_keys_allow_loss=true" in flat(run)
+        run = operator.run("deploy", "--limit", "n2")
+        assert run.status != 0 and "a list that is from no ring" in flat(run) and run.changed == 0
+        assert journey.serves("n2", [other], SCOPE), "untouched: it is for the operator to end the node's own sessions"
+        operator.did("deploy", "--limit", "n2", session_keys_allow_loss=True)
+        operator.did("check")
+    assert user.visits("n2", operator.every_key())
+
+
 def test_a_node_that_is_down_blocks_by_name_can_be_absent_and_is_healed(operator):
     until_nothing_is_due(operator)
     user = Browser(operator.every_key(), SCOPE)
