@@ -108,7 +108,7 @@ demo-up: deps
 	@python demo/make_secrets.py
 	@. demo/env && ansible-playbook -i demo/inventory demo/site.yml
 demo-deploy: demo-up
-	@. demo/env && ansible-playbook -i demo/inventory httpd_fleet.mod_session.ring -e verb=init
+	@. demo/env && ansible-playbook -i demo/inventory httpd_fleet.mod_session.ring -e session_ring_verb=init
 	@. demo/env && ansible-playbook -i demo/inventory httpd_fleet.mod_session.deploy
 demo-down:  ## remove the demo: containers, network, keys, certificates
 	@tools/deps python

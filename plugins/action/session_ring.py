@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("; ".join(checked.error_messages))
         self._options = options = checked.validated_parameters
         if options["verb"] in NEEDS_NODE and not options["node"]:
-            raise AnsibleActionFail(f"{options['verb']}: say which node: -e node=NAME")
+            raise AnsibleActionFail(f"{options['verb']}: say which node: -e session_ring_node=NAME")
         self._nodes = list((task_vars.get("groups") or {}).get(options["group"], ()))
         self._stamp = Stamp(int(time.time()), f"{getpass.getuser()}@{socket.gethostname()}")
         self._margins = Margins(options["drift"], options["drain"], options["endless"])
@@ -92,7 +92,8 @@ class ActionModule(ActionBase):
         if ring is None:
             raise Refusal(
                 "no_ring",
-                f"there is no ring yet at {where}: make one with ansible-playbook httpd_fleet.mod_session.ring -e verb=init",
+                f"there is no ring yet at {where}: make one with ansible-playbook httpd_fleet.mod_session.ring "
+                "-e session_ring_verb=init",
             )
         return {
             "status": lambda: ring,

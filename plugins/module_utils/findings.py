@@ -111,7 +111,7 @@ KINDS: dict[str, Kind] = {
         INFO,
         "node is declared absent, but answers",
         "It is judged like any other. Without further findings it has the whole ring and is ready: declare it present "
-        "(ansible-playbook httpd_fleet.mod_session.ring -e verb=present -e node=...).",
+        "(ansible-playbook httpd_fleet.mod_session.ring -e session_ring_verb=present -e session_ring_node=...).",
     ),
     # No session.
     "sessions_off": Kind(FAIL, "sessions are off", f"{_DEPLOY}: its configuration lacks this scope, or is not loaded."),

@@ -63,6 +63,7 @@ def _from_ring(spec: Mapping[str, Any], loader: Any, both: bool) -> Keys:
         raise AnsibleActionFail(str(error)) from error
     if ring is None:
         raise AnsibleActionFail(
-            f"there is no ring yet at {store.where}: make one with ansible-playbook httpd_fleet.mod_session.ring -e verb=init"
+            f"there is no ring yet at {store.where}: make one with ansible-playbook httpd_fleet.mod_session.ring "
+            "-e session_ring_verb=init"
         )
     return Keys(ring.passphrases(), (*ring_warnings(ring), *((BOTH,) if both else ())), ring)

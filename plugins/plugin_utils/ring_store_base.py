@@ -61,7 +61,8 @@ class ReadOnly:
         """Refuse."""
         raise StoreError(
             f"{self.where} is only read here (session_ring_store: read_only), and this would change the ring. Do it where the "
-            "ring is kept; before a deploy with other max ages: ansible-playbook httpd_fleet.mod_session.ring -e verb=tell"
+            "ring is kept; before a deploy with other max ages: ansible-playbook httpd_fleet.mod_session.ring "
+            "-e session_ring_verb=tell"
         )
 
 

@@ -161,7 +161,7 @@ class Bench:
         nodes.playbook("deploy", FORKS, *self.list_of_keys(False))
         ring = {"session_ring_store": {"file": str(nodes.RING)}}
         both = nodes.variables("ring", {**ring, "session_keys_passphrases": self.keys})
-        nodes.playbook("ring", FORKS, "-e", "verb=init", *both)
+        nodes.playbook("ring", FORKS, "-e", "session_ring_verb=init", *both)
         words = nodes.variables("ring", ring)
         nodes.playbook("deploy", FORKS, *words)
         pings, rotations = [], []

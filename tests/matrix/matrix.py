@@ -30,7 +30,7 @@ SUPPORTED = {"2.17": ("3.10", "3.11", "3.12"), "2.18": ("3.11", "3.12", "3.13"),
 """Pythons of a controller, by ansible-core (source: the packages' Requires-Python, and their classifiers for the latest)."""
 PYTHONS = sorted({python for row in SUPPORTED.values() for python in row}, key=lambda name: int(name[2:]))
 JOURNEY = (
-    ("ring", ["-e", "verb=init"], None), ("deploy", [], None), ("deploy", [], 0), ("check", [], 0),
+    ("ring", ["-e", "session_ring_verb=init"], None), ("deploy", [], None), ("deploy", [], 0), ("check", [], 0),
     ("rotate", ["-e", "session_rotate_now=true"], None), ("check", [], 0), ("diagnose", [], 0),
 )
 """Playbook, its words, and how many tasks may change something (None: any)."""

@@ -104,7 +104,7 @@ class Proof:
 
     async def ours(self) -> Result:
         """The collection's rotation, with all that goes wrong."""
-        await self.playbook("httpd_fleet.mod_session.ring", "-e", "verb=init")
+        await self.playbook("httpd_fleet.mod_session.ring", "-e", "session_ring_verb=init")
         await self.playbook("httpd_fleet.mod_session.deploy")
         rotations = Rotations(self.controller, self.nodes, self.chance, self.options.quick, say)
         count = self.options.rotations

@@ -138,8 +138,9 @@ def test_what_is_started_exists(tasks, templates):
         (play,) = yaml.safe_load((PROJECT / template["playbook"]).read_text())
         name = play["ansible.builtin.import_playbook"].removeprefix("httpd_fleet.mod_session.")
         assert (ROOT / "playbooks" / (name + ".yml")).exists()
-        assert set(template["extra_vars"]) <= {"verb"} and (template["extra_vars"].get("verb", "status") in VERBS)
-        assert ("verb" in template["extra_vars"]) == (name == "ring")
+        assert set(template["extra_vars"]) <= {"session_ring_verb"}
+        assert template["extra_vars"].get("session_ring_verb", "status") in VERBS
+        assert ("session_ring_verb" in template["extra_vars"]) == (name == "ring")
         assert template["credentials"][0] in [one["name"] for module, one in tasks if module == "credential"]
     (source,) = [arguments for module, arguments in tasks if module == "inventory_source"]
     assert (PROJECT / source["source_path"]).exists()

@@ -79,7 +79,7 @@ def test_a_copy_is_read_and_never_saved(path, store):
     copy = store_at(path, read_only=True)
     ring, token = copy.load()
     assert (ring, token) == store.load() and copy.where == str(path)
-    with pytest.raises(StoreError, match=r"only read here.*-e verb=tell"):
+    with pytest.raises(StoreError, match=r"only read here.*-e session_ring_verb=tell"):
         copy.save(NEW, token)
     assert store.load() == (ring, token)
     store_at(path, read_only=False).save(NEW, token)

@@ -110,7 +110,7 @@ def test_the_hand_made_lines_can_go_then(visitor, tmp_path):
 
 def test_the_typed_phrase_is_rotated_out_and_nobody_is_logged_out(visitor, tmp_path):
     operator = Operator({"file": str(tmp_path / "ring.vault")}, **RING)
-    operator.did("ring", verb="init", session_keys_passphrases=[PHRASE])
+    operator.did("ring", session_ring_verb="init", session_keys_passphrases=[PHRASE])
     operator.did("deploy")
     assert visitor.lives([PHRASE])
     operator.did("rotate", session_rotate_now=True)

@@ -122,7 +122,7 @@ def test_ring_is_made_and_rotated_and_no_session_is_lost():
     scope = journey.scope(**RING)
     old = journey.fleet_keys()
     deploy(session_config_scopes=operator.settings["session_config_scopes"])
-    operator.did("ring", verb="init", session_keys_passphrases=old)
+    operator.did("ring", session_ring_verb="init", session_keys_passphrases=old)
     user = Browser(old, scope, FLEET[0])
     with user.busy(operator, FLEET):
         operator.did("deploy")

@@ -58,9 +58,9 @@ def test_without_a_ring_a_clear_sentence(operator):
 
 
 def test_adopting_logs_nobody_out_and_the_weak_key_is_named(operator):
-    operator.did("ring", verb="init", session_keys_passphrases=[operator.weak])
+    operator.did("ring", session_ring_verb="init", session_keys_passphrases=[operator.weak])
     assert operator.every_key() == [operator.weak]
-    run = operator.did("ring", verb="init", session_keys_passphrases=[operator.weak])
+    run = operator.did("ring", session_ring_verb="init", session_keys_passphrases=[operator.weak])
     assert run.changed == 0
     with Browser([operator.weak], SCOPE).busy(operator):
         run = operator.did("deploy")
@@ -192,7 +192,7 @@ def test_a_node_that_is_down_blocks_by_name_can_be_absent_and_is_healed(operator
             run = operator.run("rotate", session_rotate_now=True)
             assert run.status != 0 and "n3 gave no answer" in flat(run)
             assert "declared absent" in flat(run)
-            operator.did("ring", verb="absent", node="n3", reason="disk broken")
+            operator.did("ring", session_ring_verb="absent", session_ring_node="n3", session_ring_reason="disk broken")
             operator.did("rotate")
             assert operator.states == ["primary", "secondary"]
             run = operator.did("check")
@@ -201,10 +201,10 @@ def test_a_node_that_is_down_blocks_by_name_can_be_absent_and_is_healed(operator
         journey.fleet_py("start", "n3")
     run = operator.run("check")
     assert run.status != 0 and re.search(r"n3.*does not open|n3.*stale", flat(run)), run.output
-    run = operator.run("ring", verb="present", node="n3")
+    run = operator.run("ring", session_ring_verb="present", session_ring_node="n3")
     assert run.status != 0 and "n3 is not ready for traffic" in flat(run)
     operator.did("deploy", "--limit", "n3")
-    operator.did("ring", verb="present", node="n3")
+    operator.did("ring", session_ring_verb="present", session_ring_node="n3")
     assert not operator.ring().absent
     operator.did("check")
 
@@ -223,12 +223,12 @@ def test_a_late_joiner_gets_the_whole_ring_before_it_gets_traffic(operator, tmp_
     assert "All 4 nodes agree" in flat(run)
     assert Browser(operator.every_key(), SCOPE).alive(operator.every_key(), (*FLEET, "n4"))
     # It is of the fleet from the first check of the ring on: without it nothing goes on, also with the old inventory.
-    operator.did("ring", *with_n4, verb="present", node="n4")
+    operator.did("ring", *with_n4, session_ring_verb="present", session_ring_node="n4")
     run = operator.run("rotate", session_rotate_now=True)
     assert run.status != 0 and "n4 is not in this inventory" in flat(run)
-    run = operator.run("ring", *with_n4, verb="forget", node="n4")
+    run = operator.run("ring", *with_n4, session_ring_verb="forget", session_ring_node="n4")
     assert run.status != 0 and "n4 is in the inventory" in flat(run)
-    operator.did("ring", verb="forget", node="n4")
+    operator.did("ring", session_ring_verb="forget", session_ring_node="n4")
     operator.did("rotate")
 
 
@@ -253,7 +253,7 @@ def test_the_ring_moves_to_openbao_and_rotates_there(operator):
         store = {"kv": {"address": server.address, "path": "httpd/ring", "token": token}}
         there = Operator(store, **operator.settings)
         with Browser(operator.every_key(), SCOPE).busy(operator):
-            there.did("ring", verb="init", session_keys_passphrases=operator.every_key())
+            there.did("ring", session_ring_verb="init", session_keys_passphrases=operator.every_key())
             there.did("deploy")
         with Browser(there.every_key(), SCOPE).busy(there):
             there.did("rotate", session_rotate_now=True)
@@ -264,7 +264,7 @@ def test_the_ring_moves_to_openbao_and_rotates_there(operator):
         # And back into the file, as it came.
         for one in journey.STATE.glob("ring.vault*"):
             one.unlink()
-        operator.did("ring", verb="init", session_keys_passphrases=there.every_key())
+        operator.did("ring", session_ring_verb="init", session_keys_passphrases=there.every_key())
         operator.did("deploy")
     assert operator.did("rotate").changed == 0
 

@@ -91,7 +91,7 @@ class Sliced(Operator):
 def operator(tmp_path_factory):
     """An operator of a fleet that has a ring, and nothing distributed yet."""
     operator = Sliced(tmp_path_factory.mktemp("runner"))
-    operator.did("ring", verb="init")
+    operator.did("ring", session_ring_verb="init")
     return operator
 
 
@@ -105,12 +105,12 @@ def user(operator):
 
 
 def test_one_slice_is_not_the_fleet(operator, user):
-    operator.did("ring", verb="stage")
+    operator.did("ring", session_ring_verb="stage")
     run = operator.distribute(operator.worker(1), LOST)
     assert run.status == 1 and "session_fleet[1:2] failed" in run.output and set(run.recap) == {"n1"}
     # Nor is it the fleet for a step of the ring that sees no more than that slice.
     for words in ((), ("--limit", "n1")):
-        run = operator.run("ring", *words, verb="promote")
+        run = operator.run("ring", *words, session_ring_verb="promote")
         assert run.status != 0 and "all 3 nodes must accept every key" in run.output
         assert "n2 does not accept" in run.output and "n3 does not accept" in run.output and "n1 does not" not in run.output
     assert operator.run("check").status != 0
@@ -129,7 +129,7 @@ def test_a_worker_without_the_password_changes_nothing(operator, user):
 def test_all_slices_are_the_fleet(operator, user):
     operator.distributed()
     operator.did("check")
-    operator.did("ring", verb="promote")
+    operator.did("ring", session_ring_verb="promote")
     assert operator.states == ["primary", "secondary"]
     operator.distributed()
     operator.did("check")
@@ -142,8 +142,8 @@ def test_what_a_copy_of_the_ring_would_forget_is_refused(operator, user):
     longer = [{**journey.APP, "max_age": 7200}]
     operator.tell_workers(session_config_scopes=longer)
     run = operator.distribute(operator.worker(1), operator.worker(2))
-    assert run.status == 1 and "-e verb=tell" in run.output and run.changed == 0
-    operator.did("ring", verb="tell", session_config_scopes=longer)
+    assert run.status == 1 and "-e session_ring_verb=tell" in run.output and run.changed == 0
+    operator.did("ring", session_ring_verb="tell", session_config_scopes=longer)
     assert [age.seconds for age in operator.ring().max_ages] == [3600, 7200]
     assert operator.distributed().changed == 3
 

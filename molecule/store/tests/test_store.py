@@ -235,7 +235,7 @@ def test_rotation_loses_no_session_in_the_database(driver):
         one.unlink()
     operator = Operator({"file": str(journey.STATE / "ring-store.vault")}, session_config_scopes=SHORT, session_ring_drift=1,
                         session_ring_drain=1, session_store=store.settings(driver))
-    operator.did("ring", verb="init", session_keys_passphrases=journey.fleet_keys())
+    operator.did("ring", session_ring_verb="init", session_keys_passphrases=journey.fleet_keys())
     operator.did("deploy")
     old = operator.every_key()
     users = [User(node, size) for node in FLEET for size in (200, 20000)]

@@ -44,7 +44,7 @@ def test_the_most_talkative_runs_tell_no_key(tmp_path):
         assert journey.playbook("debug", extra={**extra, **watched}, verbose=3).status == 0
         assert not [key for key in new for path in tmp_path.iterdir() if key in path.read_text()]
         operator = Operator({"file": str(tmp_path / "ring.vault")})
-        operator.did("ring", "-vvv", verb="init", session_keys_passphrases=journey.fleet_keys())
+        operator.did("ring", "-vvv", session_ring_verb="init", session_keys_passphrases=journey.fleet_keys())
         operator.did("deploy", "-vvv", "--diff")
         operator.did("rotate", "-vvv", "--diff", session_rotate_now=True)
         operator.did("revoke", "-vvv", "--diff", session_revoke_confirmed=True)
