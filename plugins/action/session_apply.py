@@ -8,15 +8,16 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_directives
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.seal import seal_probes
 
 MODULE = "httpd_fleet.mod_session.session_apply"
 
 
-class ActionModule(ActionBase):
+class ActionModule(Piped, ActionBase):
     """Runs the module of the same name on the node, with sealed probes."""
 
     TRANSFERS_FILES = False
@@ -38,6 +39,7 @@ class ActionModule(ActionBase):
                 store_for(arguments.get("store"), scopes)
         except (ScopeError, StoreOptionError) as error:
             raise AnsibleActionFail(str(error)) from error
+        arguments["scopes"], arguments["directives"] = without_directives(arguments["scopes"])
         arguments["probes"] = seal_probes(scopes, keys.passphrases)
         result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         warnings = [*keys.warnings, *(text for scope in scopes for text in scope.warnings)]

@@ -41,6 +41,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
 )
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.canary_walk import Walk
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.prober import Node, Plan, Prober
 
 MODULE = "httpd_fleet.mod_session.session_check"
@@ -53,7 +54,7 @@ MOST_FINDINGS = 100
 MOST_NAMES = 100
 
 
-class ActionModule(ActionBase):
+class ActionModule(Piped, ActionBase):
     """One task that asks the whole fleet, or one of the three that let the nodes ask."""
 
     TRANSFERS_FILES = False
@@ -259,7 +260,7 @@ class ActionModule(ActionBase):
             "scopes": [],
             "step": self._options["step"],
             "timeout": self._options["timeout"],
-            "requests": node_side.requests(prober, node, shots, self._authority()),
+            "requests": json.dumps(node_side.requests(prober, node, shots, self._authority())),
         }
         result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=self._vars)
         answers = result.get("answers")

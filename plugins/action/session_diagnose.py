@@ -10,7 +10,7 @@ import json
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils import diagnosis
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_directives
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     diagnosis_html,
@@ -19,6 +19,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     report_text,
 )
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.seal import seal_probes
 
 MODULE = "httpd_fleet.mod_session.session_diagnose"
@@ -28,7 +29,7 @@ LOOKED = "session_diagnose_looked"
 HOURS = range(1, 8761)
 
 
-class ActionModule(ActionBase):
+class ActionModule(Piped, ActionBase):
     """Examine a node, or judge what was seen on all of them."""
 
     TRANSFERS_FILES = False
@@ -59,6 +60,7 @@ class ActionModule(ActionBase):
             hours = 0
         if hours not in HOURS:
             raise AnsibleActionFail(f"hours: {arguments['hours']!r} is not a number of hours from 1 to {HOURS[-1]}")
+        arguments["scopes"], arguments["directives"] = without_directives(arguments["scopes"])
         arguments["probes"] = seal_probes(scopes, keys.passphrases)
         return self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
 

@@ -10,16 +10,17 @@ import socket
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_directives
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
 
 MODULE = "httpd_fleet.mod_session.session_preflight"
 SECONDS = 5.0
 """How long the controller waits for a connection."""
 
 
-class ActionModule(ActionBase):
+class ActionModule(Piped, ActionBase):
     """Runs the module of the same name on the node, then sees for itself that its ports are reached."""
 
     TRANSFERS_FILES = False
@@ -29,14 +30,18 @@ class ActionModule(ActionBase):
         """Check, ask, connect."""
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        keys = read_keys(arguments, self._loader)
-        arguments.pop("ring_store", None)
-        arguments.update(passphrases=list(keys.passphrases), allow_weak=True)
+        read_keys(arguments, self._loader)
         try:
             scopes = parse_scopes(arguments.get("scopes"))
-            store_for(arguments.get("store"), scopes, int(arguments.get("nodes") or 1))
+            store = store_for(arguments.get("store"), scopes, int(arguments.get("nodes") or 1))
         except (ScopeError, StoreOptionError) as error:
             raise AnsibleActionFail(str(error)) from error
+        # Nothing that is secret goes to the node. It is piped all the same: where nothing can be, that is found here, first.
+        for name in ("passphrases", "ring_store", "store"):
+            arguments.pop(name, None)
+        arguments["scopes"], _apart = without_directives(arguments["scopes"])
+        if store:
+            arguments["store"] = {"driver": store.driver, "ca": store.ca}
         result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         wanted = boolean(arguments.get("reachable", True), strict=False)
         if result.get("failed") or not wanted or not result.get("httpd"):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, fields
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -111,6 +112,22 @@ def parse_scopes(raw: object) -> Tuple[Scope, ...]:
     scopes = tuple(_parse(item, position) for position, item in enumerate(raw, 1))
     _no_conflicts(scopes)
     return scopes
+
+
+def without_directives(raw: Sequence[Mapping[str, Any]]) -> Tuple[List[Dict[str, Any]], str]:
+    """A scope list that was checked, without its ``directives``, and those as one text for :func:`with_directives`.
+
+    A directive may hold a secret, and a module's arguments are logged on the node. As one argument that is not logged they
+    travel apart from what may be read.
+    """
+    apart = {str(item["name"]): item["directives"] for item in raw if item.get("directives")}
+    return [{key: item[key] for key in item if key != "directives"} for item in raw], json.dumps(apart) if apart else ""
+
+
+def with_directives(raw: Sequence[Mapping[str, Any]], apart: str) -> List[Dict[str, Any]]:
+    """The scope list as it was before :func:`without_directives`."""
+    directives = json.loads(apart) if apart else {}
+    return [{**item, **({"directives": directives[item["name"]]} if item.get("name") in directives else {})} for item in raw]
 
 
 def _parse(item: object, position: int) -> Scope:

@@ -71,6 +71,12 @@ options:
       - Take the list of a ring that a node refuses; sessions are lost with it.
     type: bool
     default: false
+  directives:
+    description:
+      - The scopes' own directives, which may hold secrets and so are kept out of the node's log. The controller fills this in;
+        do not set it.
+    type: str
+    default: ""
   probes:
     description:
       - Cookies sealed under each passphrase, one entry for each scope. The controller fills this in; do not set it.
@@ -170,7 +176,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrase
     render_file,
     validate,
 )
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, with_directives
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.selinux import SelinuxError, adjust
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import ARGUMENT, StoreOptionError, store_for
 
@@ -183,6 +189,7 @@ def main():
             "ring_store": {"type": "dict"},  # read on the controller
             "allow_weak": {"type": "bool", "default": False},
             "scopes": {"type": "list", "elements": "dict", "required": True},
+            "directives": {"type": "str", "default": "", "no_log": True},
             "store": ARGUMENT,
             "only_keys": {"type": "bool", "default": False, "no_log": False},
             "ring": {"type": "dict", "options": {"id": {"type": "str", "required": True},
@@ -200,7 +207,7 @@ def main():
         passphrases = tuple(validate(module.params["passphrases"], module.params["allow_weak"])[0])
         ring = (module.params["ring"]["id"], module.params["ring"]["generation"]) if module.params["ring"] else None
         render_file(passphrases, ring)  # refuses an id that httpd would misread
-        scopes = parse_scopes(module.params["scopes"])
+        scopes = parse_scopes(with_directives(module.params["scopes"], module.params["directives"]))
         sealed = {row["scope"]: row for row in module.params["probes"]}
         probes = tuple(ScopeProbe(scope, sealed[scope.name]["marker"], tuple(sealed[scope.name]["cookies"]))
                        for scope in scopes)

@@ -149,10 +149,10 @@ options:
     type: bool
     default: false
   requests:
-    description: What a node is to send. The controller fills this in; do not set it.
-    type: list
-    elements: dict
-    default: []
+    description:
+      - What a node is to send, as JSON, with cookies that servers accept. The controller fills this in; do not set it.
+    type: str
+    default: "[]"
 requirements:
   - cryptography (on the controller)
   - Python 3.9 or later on the nodes for the steps V(ask) and V(carry), nothing else
@@ -233,6 +233,7 @@ reports:
 """
 
 import errno
+import json
 import socket
 import ssl
 import time
@@ -372,7 +373,7 @@ def main():
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     if module.params["step"] not in ("ask", "carry"):
         module.fail_json(msg="this step runs on the controller: run it through its action plugin")
-    requests = module.params["requests"]
+    requests = json.loads(module.params["requests"])
     authority = requests[0].get("authority", "") if requests else ""
     answers = ask_all(requests, authority, module.params["timeout"], SteadyClock())
     module.exit_json(changed=False, answers=answers)

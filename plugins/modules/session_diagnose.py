@@ -67,6 +67,12 @@ options:
     description: The node's name in the inventory. The controller fills this in; do not set it.
     type: str
     default: ''
+  directives:
+    description:
+      - The scopes' own directives, which may hold secrets and so are kept out of the node's log. The controller fills this in;
+        do not set it.
+    type: str
+    default: ""
   probes:
     description: Cookies sealed under each passphrase, one entry for each scope. The controller fills this in; do not set it.
     type: list
@@ -142,7 +148,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout imp
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.live import ScopeProbe
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import Node
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import PassphraseError, validate
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, with_directives
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import ARGUMENT, StoreOptionError, store_for
 
 
@@ -157,6 +163,7 @@ def main():
                                                  "generation": {"type": "int", "required": True}}},
             "allow_weak": {"type": "bool", "default": False},
             "scopes": {"type": "list", "elements": "dict", "required": True},
+            "directives": {"type": "str", "default": "", "no_log": True},
             "store": ARGUMENT,
             "hours": {"type": "int", "default": 24},
             "group": {"type": "str", "default": "session_fleet"},
@@ -173,7 +180,7 @@ def main():
     try:
         passphrases = tuple(validate(module.params["passphrases"], module.params["allow_weak"])[0])
         ring = (module.params["ring"]["id"], module.params["ring"]["generation"]) if module.params["ring"] else None
-        scopes = parse_scopes(module.params["scopes"])
+        scopes = parse_scopes(with_directives(module.params["scopes"], module.params["directives"]))
         sealed = {row["scope"]: row for row in module.params["probes"]}
         probes = tuple(ScopeProbe(scope, sealed[scope.name]["marker"], tuple(sealed[scope.name]["cookies"]))
                        for scope in scopes)

@@ -11,7 +11,7 @@ module: session_preflight
 short_description: Say whether a node is fit for sessions, before anything is changed
 version_added: 0.1.0
 description:
-  - Reads only. Each refusal is a sentence with what was found and what is needed.
+  - Reads only, and is given nothing that is secret. Each refusal is a sentence with what was found and what is needed.
   - Checks the distribution, root, the Linux kernel, entropy, systemd, and where httpd is installed its version, the security
     fixes of its session modules (by the package's changelog where the distribution backports), and that the scopes' ports are
     listening.
@@ -24,7 +24,8 @@ extends_documentation_fragment:
   - httpd_fleet.mod_session.store
 options:
   passphrases:
-    description: The passphrases, checked only; see M(httpd_fleet.mod_session.session_apply). Or give O(ring_store).
+    description:
+      - The passphrases, checked on the controller only; see M(httpd_fleet.mod_session.session_apply). Or give O(ring_store).
     type: list
     elements: str
   allow_weak:
@@ -88,10 +89,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout import DEBIAN, layout_for, parse_os_release
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import Node
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.packages import missing
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import PassphraseError, validate
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.preflight import CVES, Facts, judge
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import ARGUMENT, StoreOptionError, store_for
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import ARGUMENT
 
 
 def read(path):
@@ -120,11 +120,10 @@ def main():
         supports_check_mode=True,
     )
     try:
-        validate(module.params["passphrases"], module.params["allow_weak"])
         scopes = parse_scopes(module.params["scopes"])
-        store = store_for(module.params["store"], scopes, module.params["nodes"])
-    except (PassphraseError, ScopeError, StoreOptionError) as error:
+    except ScopeError as error:
         module.fail_json(msg=str(error))
+    store = module.params["store"] or {}  # checked on the controller, and here without its password
     os_release = parse_os_release(read("/etc/os-release"))
     layout = layout_for(os_release) or DEBIAN
     node = Node(layout.service)
@@ -142,15 +141,15 @@ def main():
         systemd=os.path.isdir("/run/systemd/system"),
     )
     refusals, warnings = judge(facts, scopes)
-    if store and store.ca and not node.is_file(store.ca):
+    if store.get("ca") and not node.is_file(store["ca"]):
         refusals.append("session_store ca: there is no file %s here; needed is one with the certificate of the authority that "
-                        "signed the database's" % store.ca)
+                        "signed the database's" % store["ca"])
     for text in warnings:
         module.warn(text)
     result = {"httpd": ".".join(map(str, version)), "refusals": refusals}
     if refusals:
         module.fail_json(msg="this node is not fit for sessions, nothing was changed: %s" % "; ".join(refusals), **result)
-    module.exit_json(changed=False, missing=missing(node, layout, store.driver if store else ""), **result)
+    module.exit_json(changed=False, missing=missing(node, layout, store.get("driver") or ""), **result)
 
 
 if __name__ == "__main__":
