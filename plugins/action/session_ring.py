@@ -9,6 +9,7 @@ import getpass
 import secrets
 import socket
 import time
+from functools import partial
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -25,6 +26,19 @@ from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.ring_store
 
 WITH_EVIDENCE = ("promote", "retire", "advance", "present")
 NEEDS_NODE = ("absent", "present", "forget")
+TAKES = {"node": NEEDS_NODE, "reason": ("absent",), "key": ("revoke",)}
+"""The verbs that take an option which others would ignore; V(status) shows the ring whatever is given."""
+
+DONE_BEFORE = {
+    "init": "the ring is there already",
+    "stage": "a key is staged already",
+    "promote": "the key that was staged encrypts already",
+    "retire": "there is no old key",
+    "absent": "the node is declared absent already",
+    "present": "the node has the whole ring, and no gate does without it",
+    "forget": "the node was forgotten before",
+}
+"""Why a verb that was asked for had nothing to do."""
 
 
 class ActionModule(ActionBase):
@@ -44,7 +58,17 @@ class ActionModule(ActionBase):
         self._options = options = checked.validated_parameters
         if options["verb"] in NEEDS_NODE and not options["node"]:
             raise AnsibleActionFail(f"{options['verb']}: say which node: -e session_ring_node=NAME")
+        for option, verbs in TAKES.items():
+            if options[option] and options["verb"] not in (*verbs, "status"):
+                raise AnsibleActionFail(
+                    f"{options['verb']} takes no {option}, but {options[option]!r} was given; only {', '.join(verbs)} does"
+                )
         self._nodes = list((task_vars.get("groups") or {}).get(options["group"], ()))
+        if not self._nodes and options["verb"] != "status":
+            raise AnsibleActionFail(
+                f"the inventory has no host in the group {options['group']!r}: a ring is that of a fleet. "
+                "Name the group in session_fleet_group"
+            )
         self._stamp = Stamp(int(time.time()), f"{getpass.getuser()}@{socket.gethostname()}")
         self._margins = Margins(options["drift"], options["drain"], options["endless"])
         refusal = None
@@ -86,9 +110,9 @@ class ActionModule(ActionBase):
 
     def _verb(self, ring, where):
         options, stamp = self._options, self._stamp
-        secret, verb = secrets.token_bytes(GENERATED_BYTES), options["verb"]
+        verb = options["verb"]
         if verb == "init":
-            return ring or self._init(secret)
+            return ring or self._init()
         if ring is None:
             raise Refusal(
                 "no_ring",
@@ -98,29 +122,36 @@ class ActionModule(ActionBase):
         return {
             "status": lambda: ring,
             "tell": lambda: ring,
-            "stage": lambda: ring_verbs.stage(ring, stamp, secret),
+            "stage": lambda: ring_verbs.stage(ring, stamp, _draw),
             "promote": lambda: ring_verbs.promote(ring, stamp, self._evidence),
             "retire": lambda: ring_verbs.retire(ring, stamp, self._evidence, self._margins),
             "advance": lambda: ring_rotate.advance(
-                ring, stamp, self._evidence, options["interval"], self._margins, options["begin"], secret
+                ring, stamp, self._evidence, options["interval"], self._margins, options["begin"], _draw
             ),
-            "revoke": lambda: ring_verbs.revoke(ring, stamp, secret, options["key"] or None),
-            "absent": lambda: ring_verbs.absent(ring, stamp, options["node"], options["reason"]),
+            "revoke": lambda: ring_verbs.revoke(ring, stamp, _draw, options["key"] or None),
+            "absent": lambda: ring_verbs.absent(ring, stamp, options["node"], options["reason"], self._nodes),
             "present": lambda: ring_verbs.present(ring, stamp, options["node"], self._evidence),
             "forget": lambda: ring_verbs.forget(ring, stamp, options["node"], self._nodes),
         }[verb]()
 
-    def _init(self, secret) -> Ring:
+    def _init(self) -> Ring:
         """A new ring; the passphrases that the fleet already uses, where there are any."""
         options = self._options
-        if not self._nodes:
-            raise Refusal("no_ring", f"the inventory has no host in the group {options['group']!r}: a ring is made for a fleet")
         ages = [scope.max_age for scope in parse_scopes(options["scopes"])]
         name = secrets.token_hex(8)
         if options["passphrases"]:
-            spares = [secrets.token_hex(4) for _passphrase in options["passphrases"]]
-            return ring_verbs.adopt(name, self._stamp, options["passphrases"], spares, self._nodes, ages)
-        return ring_verbs.init(name, self._stamp, secret, self._nodes, ages)
+            spare = partial(secrets.token_hex, 4)
+            return ring_verbs.adopt(name, self._stamp, options["passphrases"], spare, self._nodes, ages)
+        return ring_verbs.init(name, self._stamp, _draw, self._nodes, ages)
+
+    def _not_adopted(self, ring):
+        """What V(init) says where there is a ring without passphrases that were to be adopted."""
+        given = self._options["passphrases"] if self._options["verb"] == "init" and ring else ()
+        missing = set(given or ()) - {key.passphrase for key in ring.keys} if given else ()
+        if not missing:
+            return []
+        return [f"{len(missing)} of the passphrases in session_keys_passphrases are not in the ring that is there, and were not "
+                "adopted. Take the list out of the inventory if they were rotated out"]
 
     def _result(self, old, new, changed, refusal):
         options = self._options
@@ -133,18 +164,22 @@ class ActionModule(ActionBase):
             result["work"] = (result["unproven"] and (changed or options["verb"] == "revoke")) or ring_rotate.is_due(
                 new, self._stamp.time, options["interval"], self._margins, options["begin"]
             )
-            result["warnings"] = warnings(new)
+            result["warnings"] = warnings(new) + self._not_adopted(old)
             if self._task.diff and changed:
                 result["diff"] = {"before": lines(old), "after": lines(new)}
             if not options["quiet"]:
                 # In a rotation the whole ring is shown at its end.
                 self._display.display(ring_text.render(result["ring"], result["did"], options["verb"] != "advance"))
         if refusal is None:
-            return dict(result, msg=result["ring"]["next"])
+            idle = "" if changed else DONE_BEFORE.get(options["verb"], "")
+            return dict(result, msg=(f"Nothing was to be done: {idle}. " if idle else "") + result["ring"]["next"])
         not_before = None if refusal.not_before is None else ring_text.moment(refusal.not_before)
         return dict(
             result, failed=True, msg=str(refusal), reason=refusal.reason, refused_by=refusal.nodes, not_before=not_before
         )
+
+
+_draw = partial(secrets.token_bytes, GENERATED_BYTES)
 
 
 def _canary_lost_on(report):

@@ -113,6 +113,12 @@ KINDS: dict[str, Kind] = {
         "It is judged like any other. Without further findings it has the whole ring and is ready: declare it present "
         "(ansible-playbook httpd_fleet.mod_session.ring -e session_ring_verb=present -e session_ring_node=...).",
     ),
+    "no_node": Kind(
+        UNKNOWN,
+        "no node answers that is needed",
+        "An empty fleet proves nothing: every node of the group is declared absent, and none answers. Is session_fleet_group the "
+        "right group? Start the nodes, or declare those present that serve.",
+    ),
     # No session.
     "sessions_off": Kind(FAIL, "sessions are off", f"{_DEPLOY}: its configuration lacks this scope, or is not loaded."),
     "max_age_zero": Kind(
@@ -259,7 +265,8 @@ KINDS: dict[str, Kind] = {
     "clock_unknown": Kind(
         UNKNOWN,
         "clock cannot be read closely enough",
-        "The way to the node is slow or the answer gives no precise time: check from nearer by, or with session_check_via: node.",
+        "The way to the node is slow, or its answers tell no time or contradict each other: check from nearer by, or with "
+        "session_check_via: node.",
     ),
     "controller_clock": Kind(
         WARN,

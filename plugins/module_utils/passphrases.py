@@ -25,6 +25,9 @@ MAX_KEYS = 6
 GENERATED_BYTES = 32
 """Random bytes in a passphrase that we make ourselves: 256 bits."""
 
+HIDDEN = "hidden"
+"""Stands for the name of a key that gets none."""
+
 _SAFE = re.compile(r"[A-Za-z0-9_-]+\Z")
 _RING = re.compile(r"# ring ([A-Za-z0-9_-]+) ([0-9]{1,18})\n")
 _BLANKS = " \t\n\r\v\f"  # httpd's; str.isspace() knows more
@@ -213,7 +216,7 @@ def fingerprint(key: str) -> str:
     When in doubt the key is hidden: so are one in a thousand of 32 random bytes in base64, and one in thirty in hex.
     """
     if is_weak(key) or not _looks_random(key):
-        return "hidden"
+        return HIDDEN
     return hashlib.sha256(b"httpd_fleet.mod_session key name\0" + key.encode("utf-8")).hexdigest()[:8]
 
 

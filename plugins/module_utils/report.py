@@ -64,6 +64,8 @@ def summary(question: Question, verdict: Verdict) -> str:
     if verdict.status == HEALTHY:
         those = "The one node agrees" if good == 1 else f"All {good} nodes agree"
         return f"{those}: every session lives on every node{absent}."
+    if counts["absent"] == total:
+        return f"Nothing is proven: all {total} nodes are declared absent, and none answers." if total else "There is no node."
     parts = []
     if counts[FAILED]:
         parts.append(f"{counts[FAILED]} of {total} nodes failed")

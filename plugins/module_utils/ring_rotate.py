@@ -9,7 +9,7 @@ from .ring import Margins, Refusal, Ring, Stamp, not_before
 from .ring_evidence import Evidence, NodeSeen
 from .ring_gate import refuse_nodes
 from .ring_status import plan
-from .ring_verbs import not_primary, promote, retire, stage
+from .ring_verbs import Draw, not_primary, promote, retire, stage
 
 NO, DUE, DEMANDED = "no", "due", "now"
 BEGIN = (NO, DUE, DEMANDED)
@@ -30,14 +30,14 @@ def is_due(ring: Ring, now: int, interval: int, margins: Margins, begin: str) ->
 
 
 def advance(
-    ring: Ring, stamp: Stamp, evidence: Evidence, interval: int, margins: Margins, begin: str, secret: bytes
+    ring: Ring, stamp: Stamp, evidence: Evidence, interval: int, margins: Margins, begin: str, draw: Draw
 ) -> Ring:
     """The one step that is due after a check, else the same ring. ``ring`` has learned from the evidence (``observe``).
 
     A rotation begins only where none is under way, so that a run that was interrupted is gone on with.
 
     :param begin: one of :data:`BEGIN`.
-    :param secret: 32 random bytes, for a key.
+    :param draw: a source of 32 random bytes, for a key.
     :raises Refusal: something is due, and nodes, clocks or a max age are in the way.
     """
     if ring.staged:
@@ -47,7 +47,7 @@ def advance(
         return retire(ring, stamp, evidence, margins)
     _refuse_unfinished(ring, evidence)
     if begin == DEMANDED or (begin == DUE and _stage_is_due(ring, stamp.time, interval, margins)):
-        return stage(ring, stamp, secret)
+        return stage(ring, stamp, draw)
     return ring
 
 

@@ -11,7 +11,7 @@ import base64
 from dataclasses import replace
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
-from .passphrases import GENERATED_BYTES, MAX_KEYS, PassphraseError, fingerprint, is_weak, validate
+from .passphrases import GENERATED_BYTES, HIDDEN, MAX_KEYS, PassphraseError, fingerprint, is_weak, validate
 from .ring import (
     ADOPTED,
     GENERATED,
@@ -33,32 +33,34 @@ from .ring_evidence import UNKNOWN, Evidence, NodeSeen
 from .ring_gate import fleet_of, nodes_against, refuse_nodes, require_current
 from .ring_times import moment
 
+Draw = Callable[[], bytes]
+"""A source of 32 random bytes."""
 
-def make_key(secret: bytes, state: str, stamp: Stamp, taken: Sequence[str] = ()) -> Key:
-    """A new key from 32 random bytes: 43 characters of base64url. ``taken``: ids that it must not have.
+DRAWS = 100
+"""Times that a key is drawn at most; one in a thousand has no public name, so that a good source never comes near."""
 
-    :raises ValueError: other than 32 bytes.
+
+def make_key(draw: Draw, state: str, stamp: Stamp, taken: Sequence[str] = ()) -> Key:
+    """A new key of 32 random bytes: 43 characters of base64url. It is drawn again where it cannot be named.
+
+    :param taken: ids that it must not have.
+    :raises ValueError: other than 32 bytes, or a source that gives nothing new.
     """
-    if len(secret) != GENERATED_BYTES:
-        raise ValueError("a key is made from %d random bytes, not %d" % (GENERATED_BYTES, len(secret)))
-    passphrase = base64.urlsafe_b64encode(secret).decode("ascii").rstrip("=")
-    return Key(_name(passphrase, taken), passphrase, state, GENERATED, False, stamp.time)
+    for _draw in range(DRAWS):
+        secret = draw()
+        if len(secret) != GENERATED_BYTES:
+            raise ValueError("a key is made from %d random bytes, not %d" % (GENERATED_BYTES, len(secret)))
+        passphrase = base64.urlsafe_b64encode(secret).decode("ascii").rstrip("=")
+        name = fingerprint(passphrase)
+        if name not in (HIDDEN, *taken):
+            return Key(name, passphrase, state, GENERATED, False, stamp.time)
+    raise ValueError("the source of random bytes gave no new key in %d draws: it is not random" % DRAWS)
 
 
-def _name(passphrase: str, taken: Sequence[str], spare: str = "") -> str:
-    """The id of a key: its fingerprint, or ``spare`` where a fingerprint would help to guess it."""
-    name = fingerprint(passphrase)
-    if name == "hidden":
-        name = spare
-    if not name or name in taken:
-        raise Refusal("bad_key", "two keys have the same name %s: run the same command again" % name)
-    return name
-
-
-def init(ring_id: str, stamp: Stamp, secret: bytes, nodes: Sequence[str] = (), max_ages: Sequence[int] = ()) -> Ring:
+def init(ring_id: str, stamp: Stamp, draw: Draw, nodes: Sequence[str] = (), max_ages: Sequence[int] = ()) -> Ring:
     """A new ring with one generated key. ``ring_id``: random; ``nodes``: the fleet's; ``max_ages``: seconds, in force."""
     ring = _blank(ring_id, nodes, max_ages)
-    key = replace(make_key(secret, PRIMARY, stamp), promoted=stamp.time)
+    key = replace(make_key(draw, PRIMARY, stamp), promoted=stamp.time)
     return ring.with_keys(key).with_event(stamp, "init", (key,), "generated")
 
 
@@ -66,13 +68,13 @@ def adopt(
     ring_id: str,
     stamp: Stamp,
     passphrases: Sequence[str],
-    spares: Sequence[str],
+    spare: Callable[[], str],
     nodes: Sequence[str] = (),
     max_ages: Sequence[int] = (),
 ) -> Ring:
     """A new ring with the passphrases that a fleet already uses, in httpd's order, weak ones too.
 
-    :param spares: one random id for each, for those that must not be named by their fingerprint.
+    :param spare: a source of random ids, for those that must not be named by their fingerprint.
     :raises Refusal: ``bad_key`` for a list that httpd would misread.
     """
     try:
@@ -80,10 +82,12 @@ def adopt(
     except PassphraseError as error:
         raise Refusal("bad_key", "cannot adopt: %s" % error) from error
     keys: List[Key] = []
-    for text, spare in zip(texts, spares):
-        name = _name(text, [key.id for key in keys], spare)
+    for text in texts:
+        name, taken = fingerprint(text), (HIDDEN, *(key.id for key in keys))
+        while name in taken:
+            name = spare()
         key = Key(name, text, SECONDARY if keys else PRIMARY, ADOPTED, is_weak(text), stamp.time)
-        keys.append(replace(key, demoted=stamp.time) if keys[:1] else replace(key, promoted=stamp.time))
+        keys.append(replace(key, demoted=stamp.time) if keys else replace(key, promoted=stamp.time))
     ring = _blank(ring_id, nodes, max_ages).with_keys(*keys)
     weak = [key.id for key in keys if key.weak]
     return ring.with_event(stamp, "init", tuple(keys), "adopted" + (", weak: " + ", ".join(weak) if weak else ""))
@@ -94,7 +98,7 @@ def _blank(ring_id: str, nodes: Sequence[str], max_ages: Sequence[int]) -> Ring:
     return Ring(ring_id, nodes=tuple(sorted(set(nodes))), max_ages=ages)
 
 
-def stage(ring: Ring, stamp: Stamp, secret: bytes) -> Ring:
+def stage(ring: Ring, stamp: Stamp, draw: Draw) -> Ring:
     """Add a key that decrypts and will encrypt next. Nothing to do where one is staged already.
 
     :raises Refusal: ``full``.
@@ -103,7 +107,7 @@ def stage(ring: Ring, stamp: Stamp, secret: bytes) -> Ring:
         return ring
     if len(ring.live) >= MAX_KEYS:
         raise Refusal("full", "the ring has %d live keys, no more are accepted: retire the oldest first" % len(ring.live))
-    key = replace(make_key(secret, STAGED, stamp, [key.id for key in ring.keys]), staged=stamp.time)
+    key = replace(make_key(draw, STAGED, stamp, [key.id for key in ring.keys]), staged=stamp.time)
     return ring.with_keys(*ring.keys, key).with_event(stamp, "stage", (key,), "generated")
 
 
@@ -186,38 +190,51 @@ def retire(ring: Ring, stamp: Stamp, evidence: Evidence, margins: Margins) -> Ri
     return ring.with_keys(*rest, *gone).with_event(stamp, "retire", tuple(gone), summary)
 
 
-def revoke(ring: Ring, stamp: Stamp, secret: bytes, leaked: Optional[str] = None) -> Ring:
-    """Drop every key and begin with a new one; every session ends. Nothing to do where it was done and not yet proven.
+def revoke(ring: Ring, stamp: Stamp, draw: Draw, leaked: Optional[str] = None) -> Ring:
+    """Drop every key and begin with a new one; every session ends. Each time: the new key of a revocation that no node has
+    proven yet may have leaked as well.
 
-    :param leaked: id of the key that leaked; None: the one that encrypts, unless it comes from a revocation under way.
-    :raises Refusal: ``bad_key`` for an id that the ring does not have.
+    :param leaked: id of the key that leaked; None: the one that encrypts.
+    :raises Refusal: ``bad_key`` for an id that the ring does not have, or whose key is revoked.
     """
     by_id = {key.id: key for key in ring.keys}
     if leaked is not None and leaked not in by_id:
         raise Refusal("bad_key", "the ring has no key %s; it has %s" % (leaked, " ".join(by_id)))
-    if leaked is None:
-        if any(key.state == REVOKED and (key.removed or 0) >= ring.primary.created for key in ring.keys):
-            return ring
-    elif by_id[leaked].state == REVOKED:
-        return ring
-    new = replace(make_key(secret, PRIMARY, stamp, list(by_id)), promoted=stamp.time)
+    if leaked is not None and by_id[leaked].state == REVOKED:
+        raise Refusal(
+            "bad_key",
+            "key %s is revoked since %s, %s encrypts now: nothing was changed. The playbook rotate brings this to the nodes "
+            "that lack it. If %s has leaked too, revoke again without session_ring_key"
+            % (leaked, moment(by_id[leaked].removed or 0), ring.primary.id, ring.primary.id),
+        )
+    new = replace(make_key(draw, PRIMARY, stamp, list(by_id)), promoted=stamp.time)
     gone = [replace(key, state=REVOKED, removed=stamp.time) for key in ring.keys if key.state != REVOKED]
     rest = [key for key in ring.keys if key.state == REVOKED]
     summary = "every session ends; leaked: %s" % (leaked or ring.primary.id)
     return ring.with_keys(new, *rest, *gone).with_event(stamp, "revoke", (new, *gone), summary)
 
 
-def absent(ring: Ring, stamp: Stamp, node: str, reason: str = "") -> Ring:
+def absent(ring: Ring, stamp: Stamp, node: str, reason: str = "", inventory: Sequence[str] = ()) -> Ring:
     """Record that a node is not there and gets no traffic: while it is silent no gate waits for it.
 
+    Said again with another reason, the reason is replaced.
+
+    :param inventory: the fleet as the inventory has it; a node of it may not have been seen yet.
     :raises Refusal: ``unknown_node``.
     """
-    if node in ring.absentees:
+    known = {item.node: item for item in ring.absent}
+    if node in known and reason in ("", known[node].reason):
         return ring
-    if node not in ring.nodes:
-        raise Refusal("unknown_node", "no node %s is known to this ring, which knows %s" % (node, " ".join(ring.nodes)))
-    ring = replace(ring, absent=(*ring.absent, Absence(node, stamp.time, stamp.who, reason)))
+    if node not in (*ring.nodes, *inventory):
+        raise _unknown(ring, node)
+    rest = tuple(item for item in ring.absent if item.node != node)
+    item = replace(known[node], reason=reason) if node in known else Absence(node, stamp.time, stamp.who, reason)
+    ring = replace(ring, nodes=tuple(sorted({*ring.nodes, node})), absent=(*rest, item))
     return ring.with_event(stamp, "absent", (), node + (": " + reason if reason else ""))
+
+
+def _unknown(ring: Ring, node: str) -> Refusal:
+    return Refusal("unknown_node", "no node %s is known to this ring, which knows %s" % (node, " ".join(ring.nodes)))
 
 
 def present(ring: Ring, stamp: Stamp, node: str, evidence: Evidence) -> Ring:
@@ -249,14 +266,16 @@ def present(ring: Ring, stamp: Stamp, node: str, evidence: Evidence) -> Ring:
 
 
 def forget(ring: Ring, stamp: Stamp, node: str, inventory: Sequence[str]) -> Ring:
-    """A node has left the fleet for good.
+    """A node has left the fleet for good. Nothing to do where it was forgotten before.
 
-    :raises Refusal: ``in_inventory`` where it has not.
+    :raises Refusal: ``in_inventory`` where it has not; ``unknown_node`` for a name that the ring never had.
     """
-    if node not in ring.nodes:
-        return ring
     if node in inventory:
         raise Refusal("in_inventory", "%s is in the inventory: take it out there first" % node)
+    if node not in ring.nodes:
+        if any(event.verb == "forget" and event.summary == node for event in ring.history):
+            return ring
+        raise _unknown(ring, node)
     ring = replace(
         ring,
         nodes=tuple(name for name in ring.nodes if name != node),

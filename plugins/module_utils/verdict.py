@@ -103,7 +103,9 @@ def judge(question: Question, views: Iterable[View]) -> Verdict:
     for node in question.nodes:
         found += judge_node(question, node, by_place)
     clocks = _clocks(question, by_place)
-    found += _clock_findings(question, clocks)
+    found += _clock_findings(question, clocks) + _unread_clocks(question, clocks, by_place, found)
+    if not any(_counts_for_the_fleet(question, node, by_place) for node in question.nodes):
+        found.append(finding("no_node", "", "", f"{len(question.nodes)} nodes, all declared absent", "a node that answers"))
     rooms = tuple(_room(question, scope, by_place) for scope in question.scopes if scope.store == "cookie")
     found += _fleet_findings(question, rooms)
     found += judge_stores(question, by_place)
@@ -125,6 +127,16 @@ _CODES = {code: place for place, code in enumerate(KINDS)}
 
 def _rank(item: Finding) -> tuple[int, int, str]:
     return SEVERITIES.index(item.severity), _CODES[item.code], item.scope
+
+
+def _counts_for_the_fleet(question: Question, node: str, by_place: Places) -> bool:
+    """Whether a node is judged: all but those that are declared absent, and indeed silent."""
+    return node not in question.absent or any(view.answered for view in _views(question, node, by_place))
+
+
+def _views(question: Question, node: str, by_place: Places) -> list[View]:
+    found = [by_place.get((node, scope.name)) for scope in question.scopes]
+    return [view for view in found if view is not None]
 
 
 def _node_status(question: Question, found: list[Finding]) -> dict[str, str]:
@@ -160,15 +172,14 @@ def _clocks(question: Question, by_place: Places) -> Clocks:
     coarse = set()
     needed: list[Interval | None] = []
     for node in question.nodes:
-        seen = [by_place.get((node, scope.name)) for scope in question.scopes]
-        views = [view for view in seen if view is not None and view.offset is not None]
+        views = [view for view in _views(question, node, by_place) if view.offset is not None]
         fine = [view for view in views if view.offset_by == "expiry"]
         offset = clock.intersect(view.offset for view in fine or views if view.offset)
         if offset is not None:
             offsets[node] = offset
             if not fine:
                 coarse.add(node)
-        if offset is not None or node not in question.absent:
+        if offset is not None or _counts_for_the_fleet(question, node, by_place):
             needed.append(offset)
     known = list(offsets.values())
     return Clocks(
@@ -208,6 +219,19 @@ def _clock_findings(question: Question, clocks: Clocks) -> list[Finding]:
         expected = f"within {seconds(limit)} of each other"
         found += [finding(code, node, "", _clock_seen(clocks, node), expected, severity) for node in nodes]
     return found
+
+
+def _unread_clocks(question: Question, clocks: Clocks, by_place: Places, found: list[Finding]) -> list[Finding]:
+    """Nodes in order of which nothing is known but the time: unknown never passes."""
+    grave = {item.node for item in found if item.severity in (FAIL, UNKNOWN)}
+    unread = []
+    for node in question.nodes:
+        if node in clocks.offsets or node in grave or not _counts_for_the_fleet(question, node, by_place):
+            continue
+        told = any(view.offset is not None for view in _views(question, node, by_place))
+        seen = "its answers in different scopes contradict each other" if told else "no answer told the time"
+        unread.append(finding("clock_unknown", node, "", seen, f"within {seconds(clocks.limits.fail)} of each other"))
+    return unread
 
 
 def _outermost(offsets: dict[str, Interval]) -> list[str]:

@@ -16,7 +16,8 @@ description:
   - A verb that needs evidence takes the report of a check that was made after the keys changed last. It is refused unless every
     node of the fleet agrees. The fleet is the inventory group and every node that the ring ever knew, whatever C(--limit) says;
     only a node declared absent is not waited for.
-  - Every verb can be repeated. What the check saw is kept even where the verb is refused.
+  - Every verb but V(revoke) can be repeated; RV(msg) says where nothing was to be done. An option that the verb does not take is
+    refused. What the check saw is kept even where the verb is refused.
   - The playbooks C(httpd_fleet.mod_session.rotate), C(revoke) and C(ring) do all of this in the right order.
 extends_documentation_fragment:
   - httpd_fleet.mod_session.attributes
@@ -33,7 +34,7 @@ options:
       - V(promote) has the staged key encrypt. Every node must accept every key of the ring.
       - V(retire) takes out the keys whose last session has ended. Every node must encrypt with the primary.
       - V(advance) does the one of these that is due; see O(begin).
-      - V(revoke) drops every key for a new one. All sessions end.
+      - V(revoke) drops every key for a new one, each time. All sessions end.
       - V(absent) records that O(node) is not there and gets no traffic. While it is silent nothing waits for it.
       - V(present) lets a new node or one that was absent have traffic. It must have the whole ring.
       - V(forget) takes O(node), which has left the inventory, out of the fleet.
@@ -87,7 +88,8 @@ options:
         Without it a key under which such sessions were made is never retired.
     type: int
   key:
-    description: For O(verb=revoke), the id of the key that leaked. The one that encrypts by default.
+    description:
+      - For O(verb=revoke), the id of the key that leaked. The one that encrypts by default. One that is revoked already is refused.
     type: str
     default: ''
   node:
@@ -95,7 +97,7 @@ options:
     type: str
     default: ''
   reason:
-    description: For V(absent), why; it is kept and shown.
+    description: For V(absent), why; it is kept and shown. Said again with another reason, that one replaces it.
     type: str
     default: ''
   quiet:
@@ -142,6 +144,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+msg:
+  description: What comes next, or why the verb was refused or had nothing to do, as a sentence.
+  returned: always
+  type: str
+  sample: "Nothing was to be done: a key is staged already. Next: promote, now: key 0b8d2c44 is staged: ..."
 did:
   description: What was done, as lines with ids of keys and the evidence.
   returned: always

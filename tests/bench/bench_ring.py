@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,8 @@ def one_rotation(count: int) -> dict[str, Any]:
     fleet = Simulation(count)
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
-    ring = saved(None, ring_verbs.init("simulated", stamp(0), SECRETS.randbytes(32), fleet.names, [3600]))
-    ring = saved(ring, ring_verbs.stage(ring, stamp(10), SECRETS.randbytes(32)))
+    ring = saved(None, ring_verbs.init("simulated", stamp(0), partial(SECRETS.randbytes, 32), fleet.names, [3600]))
+    ring = saved(ring, ring_verbs.stage(ring, stamp(10), partial(SECRETS.randbytes, 32)))
     for trouble in ("lagging", "silent"):
         late = fleet.names[count // 2]
         seen = fleet.check(ring, START + 20, **{trouble: late})

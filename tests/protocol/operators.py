@@ -212,7 +212,7 @@ class Operator:
                 if step.verb == "retire":
                     return self.world.retire(ring, stamp, evidence)
                 if step.verb == "stage" and step.due is not None and step.due <= stamp.time:
-                    return ring_verbs.stage(learned, stamp, self.world.secret())
+                    return ring_verbs.stage(learned, stamp, self.world.secret)
             except Refusal:
                 continue
         return learned
@@ -229,7 +229,7 @@ class Operator:
     def revoke(self) -> None:
         """A key has leaked."""
         ring, version = self.world.load()
-        changed = ring_verbs.revoke(ring, self.stamp(), self.world.secret())
+        changed = ring_verbs.revoke(ring, self.stamp(), self.world.secret)
         if changed is not ring:
             self.world.revoked_in = self.world.save(changed, version).changed_in
 

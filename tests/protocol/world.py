@@ -113,7 +113,7 @@ class World:
         self.count = 0
         names = ["n%d" % number for number in range(nodes)]
         stamp = Stamp(self.time, "first")
-        ring = ring_verbs.init("world", stamp, self.secret(), names, [self.wanted_max_age])
+        ring = ring_verbs.init("world", stamp, self.secret, names, [self.wanted_max_age])
         self.text, self.version, self.ring = "", 0, None
         self.save(ring, 0)
         ready = self.wish(self.load()[0])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from plugins.module_utils import ring_verbs as verbs
 from plugins.module_utils.passphrases import validate
 from plugins.module_utils.ring import KEPT, Key, MaxAge, Refusal, not_before, problem, saved
 from plugins.module_utils.ring_evidence import NodeSeen
+from plugins.module_utils.ring_rotate import DEMANDED, advance
 
 from .ring_stories import (
     MARGINS,
@@ -58,13 +60,39 @@ def test_a_generated_key_has_256_bits():
     assert len(key.passphrase) == 43 and validate([key.passphrase]) == ([key.passphrase], [])
     assert key.id not in key.passphrase and not key.weak and key.origin == "generated"
     with pytest.raises(ValueError):
-        verbs.stage(first(), at(), b"short")
+        verbs.stage(first(), at(), lambda: b"short")
 
 
-def test_the_same_random_bytes_twice_are_refused():
-    with pytest.raises(Refusal) as told:
-        verbs.stage(first(), at(), secret(1))
-    assert told.value.reason == "bad_key"
+TAKEN = secret(1)()
+NAMELESS = hashlib.sha256(b"nameless116").digest()
+"""A key that looks as if a person had chosen it."""
+
+
+@pytest.mark.parametrize(
+    ("verb", "drawn_before"),
+    [
+        (lambda draw: verbs.init("r2", at(), draw).primary, NAMELESS),
+        (lambda draw: verbs.stage(first(), at(), draw).staged, NAMELESS),
+        (lambda draw: verbs.stage(first(), at(), draw).staged, TAKEN),
+        (lambda draw: verbs.revoke(first(), at(), draw).primary, NAMELESS),
+        (lambda draw: verbs.revoke(first(), at(), draw).primary, TAKEN),
+        (lambda draw: advance(first(), at(9), seen(first(), 9), 10**6, MARGINS, DEMANDED, draw).staged, NAMELESS),
+    ],
+)
+def test_a_key_that_cannot_be_named_is_drawn_again(verb, drawn_before):
+    draws = iter([drawn_before, drawn_before, secret(4)()])
+    assert verb(lambda: next(draws)) == verb(secret(4))
+
+
+def test_a_source_that_gives_nothing_new_is_not_asked_for_ever():
+    with pytest.raises(ValueError, match="100 draws"):
+        verbs.stage(first(), at(), lambda: TAKEN)
+
+
+def test_adopted_keys_have_names_of_their_own():
+    spares = ["s1", "s1", "s2"]
+    ring = verbs.adopt("r1", at(), ["one word", "another word"], lambda: spares.pop(0), NODES)
+    assert [key.id for key in ring.keys] == ["s1", "s2"]
 
 
 @pytest.mark.parametrize(
@@ -75,9 +103,7 @@ def test_the_same_random_bytes_twice_are_refused():
         lambda: (retired(), lambda ring: verbs.retire(ring, at(9999), seen(ring, 9999), MARGINS)),
         lambda: (first(), lambda ring: verbs.retire(ring, at(99), seen(ring, 99), MARGINS)),
         lambda: (gone("n3"), lambda ring: verbs.absent(ring, at(99), "n3")),
-        lambda: (first(), lambda ring: verbs.forget(ring, at(99), "n9", NODES)),
-        lambda: (revoked(), lambda ring: verbs.revoke(ring, at(99), secret(9))),
-        lambda: (revoked(), lambda ring: verbs.revoke(ring, at(99), secret(9), ring.removed[0].id)),
+        lambda: (verbs.forget(first(), at(), "n3", []), lambda ring: verbs.forget(ring, at(99), "n3", [])),
     ],
 )
 def test_done_again_nothing_changes(again):
@@ -96,7 +122,8 @@ def revoked():
 
 
 def test_adopt_keeps_what_the_fleet_has():
-    ring = saved(None, verbs.adopt("r1", at(), ["old fleet word", "x" * 20, "b" * 40], ["s1", "s2", "s3"], NODES, [60]))
+    spares = iter(["s1", "s2", "s3"])
+    ring = saved(None, verbs.adopt("r1", at(), ["old fleet word", "x" * 20, "b" * 40], spares.__next__, NODES, [60]))
     assert ring.passphrases() == ("old fleet word", "x" * 20, "b" * 40)
     assert states(ring) == ["primary", "secondary", "secondary"]
     assert [key.id for key in ring.keys] == ["s1", "s2", "s3"]
@@ -109,13 +136,13 @@ def test_adopt_keeps_what_the_fleet_has():
 
 def test_adopt_names_a_random_key_by_its_fingerprint():
     passphrase = first().primary.passphrase
-    assert verbs.adopt("r1", at(), [passphrase], ["s1"]).primary.id == first().primary.id
+    assert verbs.adopt("r1", at(), [passphrase], "s1".lower).primary.id == first().primary.id
 
 
 @pytest.mark.parametrize("bad", [[], ["a", "a"], ["exec:/bin/x"], ["# no"], ["x\r"], [""]])
 def test_adopt_refuses_what_httpd_would_misread(bad):
     with pytest.raises(Refusal) as told:
-        verbs.adopt("r1", at(), bad, ["s%d" % number for number in range(9)])
+        verbs.adopt("r1", at(), bad, "s1".lower)
     assert told.value.reason == "bad_key"
 
 
@@ -171,10 +198,40 @@ def test_revoke_leaves_one_new_key_and_what_must_be_refused():
     ring = revoked()
     assert states(ring) == ["primary", "revoked", "revoked"]
     assert len(ring.passphrases()) == 1 and ring.primary.created == START + 40
-    again = verbs.revoke(ring, at(50), secret(8), ring.primary.id)
-    assert states(again) == ["primary", "revoked", "revoked", "revoked"]
     with pytest.raises(Refusal) as told:
         verbs.revoke(ring, at(50), secret(8), "nokey")
+    assert told.value.reason == "bad_key"
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda ring: ring,  # killed before any node had it
+        lambda ring: verbs.absent(ring, at(41), "n3"),
+        lambda ring: verbs.observe(ring, at(42), seen(ring, 42, {"n2": None})),
+        lambda ring: verbs.observe(ring, at(42), seen(ring, 42)),  # proven
+        lambda ring: verbs.stage(ring, at(42), secret(11)),
+        lambda ring: verbs.stage(verbs.absent(ring, at(41), "n3"), at(42), secret(11)),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("named", [False, True])
+def test_each_revoke_makes_another_key_whatever_became_of_the_one_before(between, times, named):
+    ring = revoked()
+    for number in range(times):
+        ring = between(ring)
+        ring = ring if ring.generation > ring.changed_in else saved(ring, ring)
+        live = [key.id for key in ring.live]
+        ring = saved(ring, verbs.revoke(ring, at(50 + number), secret(20 + number), live[0] if named else None))
+        assert [key.id for key in ring.live] == [ring.primary.id] and ring.primary.id not in live
+        assert set(live) <= {key.id for key in ring.removed if key.state == "revoked"}
+        assert ring.changed_in == ring.generation and problem(ring) == ""
+
+
+def test_a_key_that_is_revoked_already_is_not_revoked_again_in_silence():
+    ring = revoked()
+    with pytest.raises(Refusal, match=r"is revoked since 2027-01-15T08:00:40Z.*rotate.*without session_ring_key") as told:
+        verbs.revoke(ring, at(50), secret(8), ring.removed[0].id)
     assert told.value.reason == "bad_key"
 
 
@@ -201,6 +258,13 @@ def test_absent_present_forget():
     assert back.absentees == () and back.changed_in == ring.changed_in
     without = verbs.forget(ring, at(60), "n3", ["n1", "n2"])
     assert without.nodes == ("n1", "n2") and without.absentees == ()
+    other = verbs.absent(ring, at(70), "n3", "sold")
+    assert [(item.reason, item.time) for item in other.absent] == [("sold", START + 5)]
+
+
+def test_a_node_that_is_down_before_it_was_ever_seen_can_be_declared_absent():
+    ring = verbs.absent(first(), at(5), "n4", inventory=["n1", "n4"])
+    assert ring.absentees == ("n4",) and ring.nodes == ("n1", "n2", "n3", "n4")
 
 
 def test_a_new_node_counts_as_soon_as_it_was_seen_in_an_inventory():

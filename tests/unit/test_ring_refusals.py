@@ -14,7 +14,7 @@ from plugins.module_utils.passphrases import MAX_KEYS
 from plugins.module_utils.ring import MaxAge, Refusal, saved
 from plugins.module_utils.ring_evidence import UNLISTED, NodeSeen
 
-from .ring_stories import MARGINS, MAX_AGE, at, confirmed, first, obedient, promoted, secret, seen, staged
+from .ring_stories import MARGINS, MAX_AGE, NODES, at, confirmed, first, obedient, promoted, secret, seen, staged
 
 DATE = 30 + MAX_AGE + 30
 
@@ -188,6 +188,12 @@ def test_a_node_that_accepts_a_revoked_key_gets_no_traffic():
 def test_absent_refuses_a_name_that_nobody_knows():
     with pytest.raises(Refusal) as told:
         verbs.absent(first(), at(), "n33")
+    assert told.value.reason == "unknown_node" and "n1 n2 n3" in str(told.value)
+
+
+def test_forget_refuses_a_name_that_the_ring_never_had():
+    with pytest.raises(Refusal) as told:
+        verbs.forget(first(), at(), "n33", NODES)
     assert told.value.reason == "unknown_node" and "n1 n2 n3" in str(told.value)
 
 

@@ -22,7 +22,7 @@ RETIRE = 30 + MAX_AGE + 30
 
 
 def adopted():
-    return saved(None, verbs.adopt("r1", at(), ["short"], ["s1"], ["n1"]))
+    return saved(None, verbs.adopt("r1", at(), ["short"], "s1".lower, ["n1"]))
 
 
 def with_an_absent_node():

@@ -77,7 +77,10 @@ def test_the_story_without_evidence(controller):
     assert result["changed"] and ring.nodes == ("n1", "n2") and [age.seconds for age in ring.max_ages] == [600]
     assert "+key %s: primary" % ring.primary.id in printed
     assert controller.path.read_text().startswith("$ANSIBLE_VAULT;") and controller.path.stat().st_mode & 0o777 == 0o600
-    assert not controller("init")[0]["changed"]
+    result, _printed = controller("init")
+    assert not result["changed"] and result["msg"].startswith("Nothing was to be done: the ring is there already. Next: ")
+    result, printed = controller("init", passphrases=["another list of a fleet"])
+    assert not result["changed"] and "1 of the passphrases in session_keys_passphrases are not in the ring" in printed
     result, printed = controller("status")
     assert not result["changed"] and not result["work"] and "Next: stage, not before" in printed
     assert controller("status", begin="now")[0]["work"]
@@ -91,6 +94,10 @@ def test_the_story_without_evidence(controller):
     assert controller("revoke", "--check")[0]["changed"] and controller.ring() == before
     result, _printed = controller("revoke", key=before.staged.id)
     assert result["work"] and [key.state for key in controller.ring().keys] == ["primary", "revoked", "revoked"]
+    result, _printed = controller("revoke")
+    assert result["changed"] and result["work"] and len(controller.ring().removed) == 3
+    result, _printed = controller("revoke", key=before.staged.id)
+    assert result["failed"] and "is revoked since" in result["msg"] and len(controller.ring().removed) == 3
 
 
 def test_adopted(controller):
@@ -112,7 +119,13 @@ def test_adopted(controller):
         ("absent", {}, "say which node"),
         ("absent", {"node": "n9"}, "no node n9 is known to this ring, which knows n1 n2"),
         ("forget", {"node": "n1"}, "n1 is in the inventory"),
+        ("forget", {"node": "n9"}, "no node n9 is known to this ring, which knows n1 n2"),
         ("revoke", {"key": "nokey"}, "the ring has no key nokey"),
+        ("stage", {"key": "nokey"}, "stage takes no key, but 'nokey' was given; only revoke does"),
+        ("retire", {"node": "n1"}, "retire takes no node"),
+        ("forget", {"node": "n1", "reason": "sold"}, "forget takes no reason"),
+        ("stage", {"group": "nobody"}, "no host in the group 'nobody'"),
+        ("forget", {"node": "n1", "group": "nobody"}, "no host in the group 'nobody'"),
         ("remove", {}, "value of verb must be one of"),
         ("stage", {"scopes": [{"name": "app"}]}, "path"),
         ("status", {"ring_store": {"file": "ring.vault"}}, "no absolute path"),

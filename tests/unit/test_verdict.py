@@ -18,6 +18,7 @@ from plugins.module_utils.evidence import FAULTS, Carried, Fault, Look, PathView
 from plugins.module_utils.findings import KINDS, SEVERITIES
 from plugins.module_utils.probe import Observation, parse_set_cookie
 from plugins.module_utils.question import STATES, Key, Question
+from plugins.module_utils.report import summary
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.verdict import BROWSER_LIMIT, EXPIRY_LENGTH, judge, room_for
 
@@ -112,6 +113,7 @@ GONE = {"sealed": "none", "encrypts_with": None, "accepts": (None, None), "look"
         ({"offset": Interval(2 * SECOND, 2 * SECOND)}, "clock_warn", "warn"),
         ({"offset": Interval(0, 9 * SECOND)}, "clock_unknown", "unknown"),
         ({"offset": Interval(5 * SECOND - 2000, 5 * SECOND + 2000)}, "clock_drift", "unknown"),
+        ({"offset": None}, "clock_unknown", "unknown"),
     ],
 )
 def test_one_fault_and_nothing_else(changes, code, severity):
@@ -164,6 +166,40 @@ def test_an_absent_node_may_be_silent():
     assert codes(verdict) == {("d", "absent")} and verdict.passed and verdict.nodes["d"] == "absent"
     assert verdict.keys[0].opens == 3 and verdict.keys[0].missing == ()
     assert verdict.clocks.verdict == clock.OK
+
+
+@pytest.mark.parametrize("nodes", [(), ("a",), NODES])
+@pytest.mark.parametrize("of", [silent, lambda node: None])
+def test_a_fleet_of_which_nobody_is_there_proves_nothing(nodes, of):
+    asked = question(nodes=nodes, absent=frozenset(nodes))
+    verdict = judge(asked, [view for view in map(of, nodes) if view])
+    assert ("", "no_node") in codes(verdict) and verdict.status == "unknown" and not verdict.passed
+    assert verdict.clocks.verdict == clock.UNKNOWN
+    assert summary(asked, verdict) in ("There is no node.", f"Nothing is proven: all {len(nodes)} nodes are declared absent, and "
+                                       "none answers.")
+
+
+def test_no_clock_of_a_fleet_is_known():
+    verdict = judge(question(), [good(node, offset=None) for node in NODES])
+    assert codes(verdict) == {(node, "clock_unknown") for node in NODES} and verdict.status == "unknown"
+    assert {item.seen for item in verdict.findings} == {"no answer told the time"}
+
+
+def test_an_absent_node_that_answers_has_to_tell_the_time_too():
+    asked = question(absent=frozenset("d"))
+    verdict = judge(asked, [*(good(node) for node in NODES[:3]), good("d", offset=None)])
+    assert codes(verdict) == {("d", "clock_unknown"), ("d", "absent_answers")} and verdict.clocks.verdict == clock.UNKNOWN
+
+
+def test_scopes_of_a_node_that_tell_different_times_tell_none():
+    names = ("app", "shop")
+    asked = question(nodes=("a",), scopes=parse_scopes([{"name": one, "path": f"/{one}", "cookie_name": one} for one in names]))
+    views = [
+        good("a", scope=one, offset=Interval(number * SECOND, number * SECOND), look=replace(LOOK, name=one, path=f"/{one}"))
+        for number, one in enumerate(names)
+    ]
+    (item,) = judge(asked, views).findings
+    assert (item.code, item.severity) == ("clock_unknown", "unknown") and "contradict each other" in item.seen
 
 
 def test_an_absent_node_that_returns_stale_is_named():

@@ -296,6 +296,27 @@ def test_revoked_while_a_node_is_down(operator):
         journey.fleet_py("start", "n2")
     run = operator.run("check")
     assert run.status != 0 and "n2" in flat(run)
-    operator.did("revoke", session_revoke_confirmed=True)
-    assert operator.states == ["primary"]
+    new = operator.ring().primary.passphrase
+    operator.did("rotate")
+    assert operator.states == ["primary"] and operator.every_key() == [new], "rotate finishes it and ends no session again"
     assert not journey.ask("n2", old, 0, SCOPE).accepted
+
+
+def test_revoked_twice_while_a_node_is_absent(operator):
+    """The new key leaked too, before the first revocation was proven everywhere."""
+    journey.fleet_py("stop", "n2")
+    try:
+        operator.did("ring", session_ring_verb="absent", session_ring_node="n2")
+        operator.did("revoke", session_revoke_confirmed=True)
+        leaked = operator.ring().primary
+        operator.did("revoke", session_revoke_confirmed=True)
+        assert operator.ring().primary.id != leaked.id and len(operator.ring().live) == 1
+        assert not journey.ask("n1", operator.every_key(), operator.every_key().index(leaked.passphrase), SCOPE).accepted
+        run = operator.run("revoke", session_revoke_confirmed=True, session_ring_key=leaked.id)
+        assert run.status != 0 and "is revoked since" in flat(run)
+    finally:
+        journey.fleet_py("start", "n2")
+    operator.did("deploy", "--limit", "n2")
+    operator.did("ring", session_ring_verb="present", session_ring_node="n2")
+    operator.did("rotate")
+    assert operator.states == ["primary"]
