@@ -114,7 +114,7 @@ TROUBLES = (
     Trouble("shadowed", "no session, or another cookie, in the whole scope", "scope_shadowed", later("Session Off")),
     Trouble("edited", "one node sets the cookie otherwise", "file_differs", edit("s/;Secure//")),
     Trouble("not_in_browser", "the cookie is set, but not in the browser", "scope_shadowed",
-            later("SessionCookieName session path=/elsewhere;Secure")),
+            later("SessionCookieName httpd-session path=/elsewhere;Secure")),
     Trouble("max_age_off", "the cookie is never sent again", "max_age_off", later("SessionMaxAge 0")),
     Trouble("cipher", "no cookie at all: AH01824", "cipher_unknown", later("SessionCryptoCipher aes512")),
     Trouble("plain_http", "the Secure cookie is not sent: the page came over plain HTTP", "plain_http", "true",
@@ -174,6 +174,10 @@ TROUBLES = (
     Trouble("session_env", "programs see the session in HTTP_SESSION", "session_env", later("SessionEnv On", path="/other")),
     Trouble("htaccess_allowed", ".htaccess files may change sessions", "htaccess_allowed",
             f"printf '<Directory /var/www/html>\\nAllowOverride AuthConfig\\n</Directory>\\n' >{LATER}; {RELOAD}"),
+    Trouble("framework", "logins of the application itself never last, while all is well here", "cookie_of_framework",
+            edit(r"s/httpd\\\{0,1\}-session/session/"), nodes=("n1", "n2", "n3"), extra={"session_config_scopes": [
+                {"name": "app", "path": "/app", "max_age": 3600, "request_header": "X-Session",
+                 "response_header": "X-Replace-Session", "cookie_name": "session"}]}),
     Trouble("mocked_cve", "a scanner names a CVE of mod_session", "package_cve",
             "mv /usr/sbin/apache2 /usr/sbin/apache2.real; printf '%s\\n' '#!/bin/sh'"
             " 'if [ \"$*\" = -v ]; then echo Server version: Apache/2.4.60; else exec /usr/sbin/apache2.real \"$@\"; fi'"

@@ -204,6 +204,11 @@ CAUSES: Dict[str, Cause] = {
     "htaccess_allowed": Cause(
         INFO, ".htaccess files may change sessions",
         "AllowOverride AuthConfig lets one replace the fleet's keys. Where it is not needed: AllowOverride None."),
+    "cookie_of_framework": Cause(
+        INFO, "the session cookie is called like that of a web framework",
+        "hide_cookie takes it from the backend: an application of that framework never gets its own cookie back, and its "
+        "logins do not last. Choose another cookie_name in session_config_scopes; if no such application is behind the scope, "
+        "all is well."),
     "package_cve": Cause(
         WARN, "the package lacks a security fix",
         "Upgrade httpd: the fix is neither in its version nor in its package's changelog."),

@@ -32,7 +32,7 @@ def modules_for(scopes: Sequence[Scope]) -> Tuple[str, ...]:
     names = ["session", "session_cookie", "session_crypto"]
     if any(scope.store == "dbd" for scope in scopes):
         names += ["dbd", "session_dbd"]
-    if any(scope.request_header or scope.hide_cookie for scope in scopes):
+    if any(scope.request_header or scope.hide_cookie or scope.cookie_name.startswith("__Host-") for scope in scopes):
         names.append("headers")
     return tuple(names)
 
@@ -46,6 +46,8 @@ def render(scopes: Sequence[Scope], key_file: str, version: Tuple[int, ...], sto
     :param store_file: absolute name of the file with the database's settings; empty where this file need not include it.
     """
     included = "\n%s\n" % include_line(store_file) if store_file else ""
+    included += "".join("\n" + "".join("%s\n" % line for line in _only_whole_cookies(name)) for name in sorted(
+        {scope.cookie_name for scope in scopes if scope.cookie_name.startswith("__Host-")}))
     sections = ["\n" + _section(scope, key_file, version) for scope in sorted(scopes, key=lambda scope: len(scope.path))]
     return HEADER + included + "".join(sections)
 
@@ -102,11 +104,26 @@ def _cookie(scope: Scope, store: str) -> List[str]:
 
 
 def _without_cookie(name: str) -> List[str]:
-    """Takes the session cookie out of what the backend is sent, after mod_session has read it."""
+    """Takes the session cookie out of what the backend is sent, after mod_session has read it.
+
+    mod_session reads Cookie and Cookie2, and takes what stands behind a comma for another cookie (measured).
+    """
     return [
-        'RequestHeader edit* Cookie "(^|;)[ \\t]*%s=[^;]*" ""' % re.escape(name),
-        'RequestHeader edit Cookie "^[; \\t]+" ""',
+        'RequestHeader edit* Cookie "(^|[;,])[[:space:]]*%s=[^;,]*" ""' % re.escape(name),
+        'RequestHeader edit Cookie "^[;,[:space:]]+" ""',
         "RequestHeader unset Cookie \"expr=%{req:Cookie} == ''\"",
+        "RequestHeader unset Cookie2",
+    ]
+
+
+def _only_whole_cookies(name: str) -> List[str]:
+    """Takes a ``__Host-`` cookie that stands inside another cookie's value out of the request before mod_session reads it.
+
+    Browsers let no other host set a cookie of such a name, but ``evil=1,__Host-name=...`` they do.
+    """
+    return [
+        "# Only a cookie that the browser holds under this name is a session.",
+        'RequestHeader edit* Cookie ",[[:space:]]*%s=[^;,]*" "" early' % re.escape(name),
     ]
 
 

@@ -79,6 +79,9 @@ def judge(tree: Node, modules: Sequence[str], hosts: Sequence[VirtualHost], scop
     for scope in scopes:
         found += _judge_scope(tree, scope, layout)
         found += _plain_http(tree, hosts, scope)
+        if scope.framework:
+            found.append(Symptom("cookie_of_framework", "cookie_name %s is the default of %s" % (
+                scope.cookie_name, scope.framework), scope.name))
     return found + _anywhere(tree, layout)
 
 

@@ -20,11 +20,38 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
-_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z")
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # httpd serves names with an underscore too
+_HOST = re.compile(r"(?=.{1,253}\Z)%s(\.%s)*\Z" % (_LABEL, _LABEL))
 # httpd compares decoded paths: "%20" would stand for itself there. Browsers compare a cookie's path as it is sent.
 _PATH = re.compile(r"/[A-Za-z0-9/_.~@:+-]*\Z")
 _COOKIE_PATH = re.compile(r"/[A-Za-z0-9/_.~@:+%-]*\Z")
 _FILE = re.compile(r"/[A-Za-z0-9/_.@+-]+\Z")
+
+
+FRAMEWORK_COOKIES = {
+    "session": "Flask and Starlette",
+    "SESSION": "Spring Session",
+    "JSESSIONID": "Java servlets",
+    "PHPSESSID": "PHP",
+    "connect.sid": "Express",
+    "koa.sess": "Koa",
+    "sessionid": "Django",
+    "session_id": "Odoo and Bottle",
+    "_session_id": "Rails",
+    "rack.session": "Rack and Sinatra",
+    "laravel_session": "Laravel",
+    "ci_session": "CodeIgniter",
+    "CAKEPHP": "CakePHP",
+    "ASP.NET_SessionId": "ASP.NET",
+    ".AspNetCore.Session": "ASP.NET Core",
+    "PLAY_SESSION": "Play",
+    "beaker.session.id": "Beaker and Pylons",
+    "plack_session": "Plack",
+    "dancer.session": "Dancer",
+    "mojolicious": "Mojolicious",
+    "CGISESSID": "Perl's CGI::Session",
+}
+"""Names of session cookies that web frameworks set unless an application chooses another one."""
 
 
 class ScopeError(ValueError):
@@ -89,9 +116,18 @@ class Scope:
         return store_path(self.path)
 
     @property
+    def framework(self) -> str:
+        """Frameworks whose own session cookie the scope would hide from their applications; empty for none."""
+        return FRAMEWORK_COOKIES.get(self.cookie_name, "") if self.hide_cookie else ""
+
+    @property
     def warnings(self) -> List[str]:
         """What the operator allowed and should know of on every run."""
         found = []
+        if self.framework:
+            found.append("scope %s: cookie_name %s is also the default of %s; an application of that kind behind this scope "
+                         "never sees its own cookie, and its logins do not last. Choose another cookie_name (which ends "
+                         "the sessions of this scope once)" % (self.name, self.cookie_name, self.framework))
         if not self.secure:
             found.append("scope %s: the cookie goes over plain HTTP too (secure: false)" % self.name)
         if not self.http_only:
@@ -162,11 +198,11 @@ def _parse(item: object, position: int) -> Scope:
         name=name,
         path=path,
         store=read.choice("store", "cookie", STORES),
-        virtual_host=read.text("virtual_host", "", _HOST, "a host name").lower(),
+        virtual_host=_host_name(read),
         virtual_host_file=read.text("virtual_host_file", "", _FILE, "an absolute file name"),
         scheme=scheme,
         port=read.number("port", DEFAULT_PORTS[scheme], 1, 65535),
-        cookie_name=read.text("cookie_name", "session", _COOKIE_NAME, "1 to 64 characters of A-Z a-z 0-9 _ . -"),
+        cookie_name=read.text("cookie_name", "httpd-session", _COOKIE_NAME, "1 to 64 characters of A-Z a-z 0-9 _ . -"),
         cookie_path=read.text("cookie_path", path, _COOKIE_PATH, "a URL path that starts with /"),
         cookie_domain=read.text("cookie_domain", "", _HOST, "a domain name, without a leading dot").lower(),
         same_site=same_site,
@@ -185,6 +221,34 @@ def _parse(item: object, position: int) -> Scope:
     )
     _fits_together(scope)
     return scope
+
+
+def _host_name(read: "_Reader") -> str:
+    """The virtual host's name in lower case, without the dot that may end it: httpd takes that off a request's Host."""
+    value = read.item.get("virtual_host")
+    if isinstance(value, str):
+        if value.endswith(".") and len(value) > 1:
+            read.item["virtual_host"] = value = value[:-1]
+        reason = _no_host_name(value)
+        if reason:
+            raise ScopeError("expected a host name, found %r: %s" % (value, reason), read.scope, "virtual_host")
+    return read.text("virtual_host", "", _HOST, "a host name").lower()
+
+
+def _no_host_name(value: str) -> str:
+    """Why what an operator takes for a host name is none, where there is more to say than that; else empty."""
+    if "*" in value or "?" in value:
+        return "a pattern names no single host to ask. Give the ServerName of that virtual host"
+    if "://" in value or re.search(r"[^:]:\d+\Z", value):
+        return "leave scheme and port out; they are the options scheme and port"
+    if value.startswith("[") or value.count(":") > 1:
+        return "an IPv6 address is not supported here. Give the virtual host a ServerName, or leave virtual_host out"
+    if not value.isascii():
+        try:
+            return "browsers ask for its ASCII form, and so must ServerName: %s" % value.encode("idna").decode("ascii")
+        except UnicodeError:
+            return "it has no ASCII form"
+    return ""
 
 
 def _fits_together(scope: Scope) -> None:

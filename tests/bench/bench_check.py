@@ -113,7 +113,8 @@ def replay(scheme: str, port: int, count: int, concurrency: int) -> float:
     scope = parse_scopes([fleet.SCOPE])[0]
     sealed = probe.seal_probe(fleet.KEYS[0], scope.cipher, "m" * probe.MARKER_LENGTH, os.urandom(16), os.urandom(16))
     done = subprocess.run(
-        ["ab", "-q", "-k", "-n", str(count * REQUESTS_PER_NODE), "-c", str(concurrency), "-H", f"Cookie: session={sealed}",
+        ["ab", "-q", "-k", "-n", str(count * REQUESTS_PER_NODE), "-c", str(concurrency),
+         "-H", f"Cookie: {scope.cookie_name}={sealed}",
          "-H", f"Host: {SITE}", f"{scheme}://127.1.0.1:{port}{scope.probe_path}"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip

@@ -149,7 +149,7 @@ class MemoryNode:
             pass  # httpd begins a new session
         value = seal(format_payload(pairs, 1795398085466647), keys[0], "aes128", bytes(16), bytes(16))
         attributes = "Max-Age=%d;Path=/app;HttpOnly;Secure;SameSite=Lax" % max_age
-        return Answer(403, (("Set-Cookie", "session=%s;%s" % (value, attributes)),), 1, 2)
+        return Answer(403, (("Set-Cookie", "httpd-session=%s;%s" % (value, attributes)),), 1, 2)
 
     def listeners(self):
         return {80: ["0.0.0.0"]}

@@ -251,19 +251,19 @@ def walk(given=None, **more):
     return Walk(given or {}, SCOPES, (A, B), NODES, **more)
 
 
-def answers(value, received=NOW, name="session"):
+def answers(value, received=NOW, name="httpd-session"):
     return Answer(403, (("Set-Cookie", f"{name}={value};Max-Age={AGE};path=/app"),), received, received)
 
 
 @pytest.mark.parametrize(
     ("value", "name", "made"),
     [
-        (sealed({canary.NAME: SECRET}, A, EXPIRY), "session", True),
-        (sealed({canary.NAME: SECRET}, B, EXPIRY), "session", False),  # nodes in order encrypt with the first key
-        (sealed({canary.NAME: "short"}, A, EXPIRY), "session", False),
-        (fresh(NOW), "session", False),
-        (fresh(NOW, STRANGE), "session", False),
-        (f"{canary.NAME}={SECRET}", "session", False),
+        (sealed({canary.NAME: SECRET}, A, EXPIRY), "httpd-session", True),
+        (sealed({canary.NAME: SECRET}, B, EXPIRY), "httpd-session", False),  # nodes in order encrypt with the first key
+        (sealed({canary.NAME: "short"}, A, EXPIRY), "httpd-session", False),
+        (fresh(NOW), "httpd-session", False),
+        (fresh(NOW, STRANGE), "httpd-session", False),
+        (f"{canary.NAME}={SECRET}", "httpd-session", False),
         (sealed({canary.NAME: SECRET}, A, EXPIRY), "elsewhere", False),
     ],
 )

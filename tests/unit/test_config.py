@@ -31,16 +31,17 @@ def test_the_whole_file() -> None:
 # app
 <Location "/app">
     Session On
-    SessionCookieName session Path=/app;HttpOnly;Secure;SameSite=Lax
+    SessionCookieName httpd-session Path=/app;HttpOnly;Secure;SameSite=Lax
     SessionCookieRemove Off
     SessionCryptoCipher aes256
     SessionCryptoPassphraseFile "/etc/httpd/mod_session/passphrases"
     SessionMaxAge 3600
     SessionExpiryUpdateInterval 300
     SessionEnv Off
-    RequestHeader edit* Cookie "(^|;)[ \\t]*session=[^;]*" ""
-    RequestHeader edit Cookie "^[; \\t]+" ""
+    RequestHeader edit* Cookie "(^|[;,])[[:space:]]*httpd\\-session=[^;,]*" ""
+    RequestHeader edit Cookie "^[;,[:space:]]+" ""
     RequestHeader unset Cookie "expr=%{req:Cookie} == ''"
+    RequestHeader unset Cookie2
     <If "%{REQUEST_URI} == '/app/.mod-session-probe'">
         Require all denied
         SessionExpiryUpdateInterval 0
@@ -54,23 +55,24 @@ def test_the_whole_file_with_a_database() -> None:
 # app
 <Location "/app">
     Session On
-    SessionDBDCookieName session Path=/app;Domain=example.com;HttpOnly;Secure;SameSite=Lax
+    SessionDBDCookieName httpd-session Path=/app;Domain=example.com;HttpOnly;Secure;SameSite=Lax
     SessionDBDCookieRemove Off
     SessionCryptoCipher aes256
     SessionCryptoPassphraseFile "/etc/httpd/mod_session/passphrases"
     SessionMaxAge 3600
     SessionExpiryUpdateInterval 300
     SessionEnv Off
-    RequestHeader edit* Cookie "(^|;)[ \\t]*session=[^;]*" ""
-    RequestHeader edit Cookie "^[; \\t]+" ""
+    RequestHeader edit* Cookie "(^|[;,])[[:space:]]*httpd\\-session=[^;,]*" ""
+    RequestHeader edit Cookie "^[;,[:space:]]+" ""
     RequestHeader unset Cookie "expr=%{req:Cookie} == ''"
+    RequestHeader unset Cookie2
     LogLevel session:debug session_cookie:debug session_crypto:debug session_dbd:debug
     <If "%{REQUEST_URI} == '/app/.mod-session-probe'">
         Require all denied
         SessionExpiryUpdateInterval 0
     </If>
     <If "%{REQUEST_URI} == '/app/.mod-session-probe' && %{QUERY_STRING} != 'store'">
-        SessionCookieName session Path=/app;Domain=example.com;HttpOnly;Secure;SameSite=Lax
+        SessionCookieName httpd-session Path=/app;Domain=example.com;HttpOnly;Secure;SameSite=Lax
         SessionCookieRemove Off
     </If>
 </Location>
@@ -90,8 +92,8 @@ def test_no_scopes_make_an_empty_file_with_its_header() -> None:
         ({"cookie_domain": "example.com", "same_site": "Strict", "cookie_path": "/", "cookie_name": "id"},
          "SessionCookieName id Path=/;Domain=example.com;HttpOnly;Secure;SameSite=Strict"),
         ({"same_site": "", "secure": False, "http_only": False, "allow_insecure": True},
-         "SessionCookieName session Path=/app"),
-        ({"cookie_name": "a.b"}, 'RequestHeader edit* Cookie "(^|;)[ \\t]*a\\.b=[^;]*" ""'),
+         "SessionCookieName httpd-session Path=/app"),
+        ({"cookie_name": "a.b"}, 'RequestHeader edit* Cookie "(^|[;,])[[:space:]]*a\\.b=[^;,]*" ""'),
         ({"cipher": "aes128"}, "SessionCryptoCipher aes128"),
         ({"max_age": 60}, "SessionMaxAge 60"),
         ({"max_age": 60}, "SessionExpiryUpdateInterval 6"),
@@ -160,6 +162,15 @@ def test_modules() -> None:
     assert modules_for([scope()]) == ("session", "session_cookie", "session_crypto", "headers")
     assert modules_for([scope(store="dbd")]) == ("session", "session_cookie", "session_crypto", "dbd", "session_dbd", "headers")
     assert modules_for([scope(hide_cookie=False, request_header="X-S")])[-1] == "headers"
+    assert modules_for([scope(hide_cookie=False, cookie_name="__Host-s", cookie_path="/")])[-1] == "headers"
+
+
+def test_a_host_cookie_is_never_read_out_of_another_ones_value() -> None:
+    early = 'RequestHeader edit* Cookie ",[[:space:]]*__Host\\-s=[^;,]*" "" early'
+    text = render([scope(cookie_name="__Host-s", cookie_path="/")] * 2, KEYS, NOW)
+    assert text.count(early) == 1
+    assert text.index(early) < text.index("<Location"), "early directives stand outside of sections"
+    assert "early" not in render([scope(cookie_name="__Secure-s")], KEYS, NOW)
 
 
 VHOST = "<VirtualHost *:80>\n    ServerName www.example.com\n</VirtualHost>\n"

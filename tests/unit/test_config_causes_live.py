@@ -139,7 +139,7 @@ class Served(real_httpd.RealHttpd):
 
     def wanted(self) -> list[str]:
         """The pages whose session is not as the scope wants it."""
-        return [page for page in PAGES if self.seen(page) != ("session", 0, "3600", "/app")]
+        return [page for page in PAGES if self.seen(page) != ("httpd-session", 0, "3600", "/app")]
 
     def seen(self, page: str) -> tuple[object, ...]:
         cookies = [value for name, value in self.get(page).getheaders() if name.lower() == "set-cookie"]

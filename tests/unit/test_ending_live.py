@@ -56,7 +56,7 @@ def server(keys: list[str] | None = None, max_age: int = HOUR, instead: str = ""
 def session(seconds: int = HOUR) -> str:
     """A visitor's cookie from before: a session that ends so many seconds from now."""
     payload = format_payload({"user": "bob"}, int((time.time() + seconds) * 1e6))
-    return "session=" + seal(payload, KEY, "aes256", bytes(range(16)), bytes(16))
+    return "httpd-session=" + seal(payload, KEY, "aes256", bytes(range(16)), bytes(16))
 
 
 def visit(httpd: real_httpd.RealHttpd, cookie: str) -> tuple[bool, SetCookie | None]:
@@ -86,7 +86,7 @@ def test_a_negative_max_age_lets_each_old_session_through_once_more() -> None:
         old = session()
         lived, cookie = visit(httpd, old)
         assert lived, "the first request after the change still has its session"
-        assert cookie is not None and not visit(httpd, "session=" + cookie.value)[0], "what a browser is given then has ended"
+        assert cookie is not None and not visit(httpd, "httpd-session=" + cookie.value)[0], "it has ended"
         assert visit(httpd, old)[0], "whoever kept a copy still has it"
         assert "AH01819" in httpd.error_log()
 
@@ -100,7 +100,7 @@ def test_a_shorter_max_age_does_not_touch_who_is_away() -> None:
         assert lived, "its own expiry, an hour from when it was made, counts"
         assert cookie is not None and cookie.attributes["max-age"] == "2"
         time.sleep(2.1)
-        assert not visit(httpd, "session=" + cookie.value)[0]
+        assert not visit(httpd, "httpd-session=" + cookie.value)[0]
 
 
 def test_retiring_an_old_key_ends_what_was_not_used_since_the_new_one_encrypts() -> None:
@@ -109,7 +109,7 @@ def test_retiring_an_old_key_ends_what_was_not_used_since_the_new_one_encrypts()
         away, busy = session(), session()
         lived, cookie = visit(httpd, busy)
         assert lived and cookie is not None
-        busy = "session=" + cookie.value
+        busy = "httpd-session=" + cookie.value
     with server([NEW]) as httpd:
         assert visit(httpd, busy)[0]
         assert not visit(httpd, away)[0]
@@ -119,5 +119,5 @@ def test_a_logout_ends_no_copy_of_a_cookie() -> None:
     """Nothing on a node knows which cookies there are: a browser forgets its own, and a copy lives until it expires."""
     with server() as httpd:
         old = session()
-        assert visit(httpd, "session=")[0] is False
+        assert visit(httpd, "httpd-session=")[0] is False
         assert visit(httpd, old)[0]

@@ -19,7 +19,7 @@ def scope(**options: Any) -> Scope:
     return parse_scopes([{"name": "app", "path": "/app", "allow_insecure": True, **options}])[0]
 
 
-GOOD = "session=value;Max-Age=3600;path=/app;HttpOnly;Secure;SameSite=Lax"
+GOOD = "httpd-session=value;Max-Age=3600;path=/app;HttpOnly;Secure;SameSite=Lax"
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ GOOD = "session=value;Max-Age=3600;path=/app;HttpOnly;Secure;SameSite=Lax"
     [
         ({}, GOOD, []),
         # Case and order of attributes, blanks, and what is not ours do not matter; nor does the value.
-        ({}, "session=x; SECURE; samesite=LAX; HttpOnly; PATH=/app; max-age=3600; Priority=High", []),
+        ({}, "httpd-session=x; SECURE; samesite=LAX; HttpOnly; PATH=/app; max-age=3600; Priority=High", []),
         ({"cookie_domain": "example.com"}, GOOD + ";Domain=.Example.COM", []),
-        ({"same_site": "", "secure": False, "http_only": False}, "session=x;Max-Age=3600;Path=/app", []),
+        ({"same_site": "", "secure": False, "http_only": False}, "httpd-session=x;Max-Age=3600;Path=/app", []),
         ({"same_site": "None"}, GOOD.replace("Lax", "none"), []),
-        ({"cookie_name": "id"}, GOOD, [("cookie_name", "session", "id")]),
-        ({}, GOOD.replace("session", "Session"), [("cookie_name", "Session", "session")]),
+        ({"cookie_name": "id"}, GOOD, [("cookie_name", "httpd-session", "id")]),
+        ({}, GOOD.replace("httpd-session", "Session"), [("cookie_name", "Session", "httpd-session")]),
         ({"max_age": 60}, GOOD, [("max_age", "3600", "60")]),
         ({}, GOOD.replace("Max-Age=3600;", ""), [("max_age", "", "3600")]),
         ({}, GOOD.replace("=3600", ""), [("max_age", "True", "3600")]),
@@ -48,7 +48,7 @@ GOOD = "session=value;Max-Age=3600;path=/app;HttpOnly;Secure;SameSite=Lax"
         ({}, GOOD.replace(";HttpOnly", ""), [("http_only", "false", "true")]),
         ({}, GOOD.replace(";Secure", ""), [("secure", "false", "true")]),
         ({"http_only": False, "secure": False}, GOOD, [("http_only", "true", "false"), ("secure", "true", "false")]),
-        ({}, "", [("cookie_name", "", "session"), ("max_age", "", "3600"), ("cookie_path", "", "/app"),
+        ({}, "", [("cookie_name", "", "httpd-session"), ("max_age", "", "3600"), ("cookie_path", "", "/app"),
                   ("same_site", "", "Lax"), ("http_only", "false", "true"), ("secure", "false", "true")]),
     ],
 )

@@ -50,7 +50,7 @@ class Server:
     keys: list[str] = field(default_factory=lambda: list(KEYS))
     cipher: str = "aes128"
     attributes: str = GOOD
-    name: str = "session"
+    name: str = "httpd-session"
     status: int = 403
     plain: bool = False
     value: Optional[str] = None
@@ -70,7 +70,7 @@ class Server:
         if path.endswith("?store"):
             seen = sum(one[4] == path for one in self.asked)
             row = self.rows[(seen - 1) % len(self.rows)]
-            return Answer(403, (("Set-Cookie", "session=%s;%s" % (row, self.attributes)),) * 2 if row else (), 1, 2)
+            return Answer(403, (("Set-Cookie", "httpd-session=%s;%s" % (row, self.attributes)),) * 2 if row else (), 1, 2)
         pairs = {}
         try:
             pairs = dict(parse_payload(unseal(cookie.split("=", 1)[1], self.keys, self.cipher).payload).pairs)
@@ -115,7 +115,7 @@ def test_a_row_is_written_and_found_again() -> None:
     server = Server()
     assert problems(server, [probe_of(scope(store="dbd"), *KEYS)], KEYS, LIVE, store=True) == []
     assert [asked[4:] for asked in server.asked[2:]] == [
-        ("/app/.mod-session-probe?store", ""), ("/app/.mod-session-probe?store", "session")]
+        ("/app/.mod-session-probe?store", ""), ("/app/.mod-session-probe?store", "httpd-session")]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_where_is_asked(
 ) -> None:
     server = Server(listening=listening)
     assert len(ask(server, probe_of(scope(**options), *KEYS), KEYS, way)) == 2
-    assert server.asked == [(*asked, "/app/.mod-session-probe", "session")] * 2
+    assert server.asked == [(*asked, "/app/.mod-session-probe", "httpd-session")] * 2
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def refusal(raw: object) -> ScopeError:
 def test_defaults_are_the_best_practice() -> None:
     assert parse() == Scope(
         name="app", path="/app", store="cookie", virtual_host="", virtual_host_file="", scheme="http", port=80,
-        cookie_name="session", cookie_path="/app", cookie_domain="", same_site="Lax", http_only=True, secure=True,
+        cookie_name="httpd-session", cookie_path="/app", cookie_domain="", same_site="Lax", http_only=True, secure=True,
         allow_insecure=False,
         max_age=3600, update_interval=300, cipher="aes256", exclude=(), hide_cookie=True, request_header="",
         response_header="", log_level="", directives=(),
@@ -51,6 +51,11 @@ def test_no_scopes_at_all_is_a_list_too() -> None:
         ("path", "/" + "a" * 511, "/" + "a" * 511),
         ("virtual_host", "WWW.Example.com", "www.example.com"),
         ("virtual_host", "localhost", "localhost"),
+        ("virtual_host", "my_site.example.com", "my_site.example.com"),
+        ("virtual_host", "_a_._b", "_a_._b"),
+        ("virtual_host", "www.example.com.", "www.example.com"),
+        ("virtual_host", "192.0.2.7", "192.0.2.7"),
+        ("virtual_host", "xn--mnchen-3ya.de", "xn--mnchen-3ya.de"),
         ("virtual_host", None, ""),
         ("virtual_host", "", ""),
         ("store", None, "cookie"),
@@ -154,7 +159,16 @@ def test_refused_as_a_whole(raw: object, sentence: str) -> None:
         ({"path": "/a/./b"}, "path: expected a path without '//'"),
         ({"path": "/."}, "path: expected a path without '//'"),
         ({"virtual_host": "www.example.com:80"}, "virtual_host: expected a host name, found 'www.example.com:80'"),
-        ({"virtual_host": "*.example.com"}, "virtual_host: expected a host name"),
+        ({"virtual_host": "*.example.com"}, "virtual_host: expected a host name, found '*.example.com': a pattern names no single"),
+        ({"virtual_host": "https://x.com"}, "virtual_host: expected a host name, found 'https://x.com': leave scheme and port"),
+        ({"virtual_host": "[::1]"}, "virtual_host: expected a host name, found '[::1]': an IPv6 address is not supported here"),
+        ({"virtual_host": "2001:db8::1"}, "virtual_host: expected a host name, found '2001:db8::1': an IPv6 address"),
+        ({"virtual_host": "m\u00fcnchen.de"}, "virtual_host: expected a host name, found 'm\u00fcnchen.de': browsers ask for its "
+                                              "ASCII form, and so must ServerName: xn--mnchen-3ya.de"),
+        ({"virtual_host": "\u00fc" * 80},
+         "virtual_host: expected a host name, found '%s': it has no ASCII form" % ("\u00fc" * 80)),
+        ({"virtual_host": "a" * 64}, "virtual_host: expected a host name"),
+        ({"virtual_host": "."}, "virtual_host: expected a host name"),
         ({"virtual_host": "../x"}, "virtual_host: expected a host name"),
         ({"virtual_host": "a..b"}, "virtual_host: expected a host name"),
         ({"virtual_host": "-a"}, "virtual_host: expected a host name"),
@@ -235,6 +249,16 @@ def test_refused(options: dict[str, Any], sentence: str) -> None:
 )
 def test_what_gives_up_protection_is_warned_of(options: dict[str, Any], warning: str) -> None:
     assert parse(**options, allow_insecure=True).warnings == [warning]
+
+
+@pytest.mark.parametrize("name", [
+    "session", "SESSION", "sessionid", "JSESSIONID", "PHPSESSID", "connect.sid", "_session_id", "laravel_session"])
+def test_a_name_that_a_framework_uses_for_a_cookie_is_warned_of_where_it_is_hidden(name: str) -> None:
+    (warning,) = parse(cookie_name=name).warnings
+    assert warning.startswith("scope app: cookie_name %s is also the default of %s; an application" % (
+        name, parse(cookie_name=name).framework))
+    assert parse(cookie_name=name, hide_cookie=False).warnings == []
+    assert parse(cookie_name="__Host-" + name, cookie_path="/").warnings == []
 
 
 def test_allowing_it_without_doing_it_is_no_warning() -> None:

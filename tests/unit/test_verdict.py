@@ -249,7 +249,7 @@ def test_a_weak_key_and_a_set_clock_are_said_of_the_fleet():
     assert codes(verdict) == {("", "weak_key"), ("", "controller_clock")} and verdict.status == "warned"
 
 
-@pytest.mark.parametrize(("payload", "found"), [(0, set()), (2999, set()), (3000, {("", "cookie_size")})])
+@pytest.mark.parametrize(("payload", "found"), [(0, set()), (2983, set()), (2984, {("", "cookie_size")})])
 def test_a_payload_that_has_to_fit(payload, found):
     assert codes(judge(question(payload=payload), [good(node) for node in NODES])) == found
 
@@ -422,14 +422,14 @@ def test_a_fleet_passes_only_if_every_node_is_known_to_be_right(views):
 
 
 def shot(purpose, key, sealed="key", encrypts=0, accepted=True, status=403, **more):
-    cookie = None if sealed == "none" else parse_set_cookie("session=x;Max-Age=3600;path=/app;HttpOnly;SameSite=lax")
+    cookie = None if sealed == "none" else parse_set_cookie("httpd-session=x;Max-Age=3600;path=/app;HttpOnly;SameSite=lax")
     return Shot(purpose, "/app/p", key, Observation(status, cookie, sealed, encrypts, accepted, 3600, None), **more)
 
 
 def test_fold():
     view = fold("a", "app", 2, [shot("key", 0), shot("key", 1, accepted=False), shot("carry", None, source="b")])
     assert view.accepts == (True, False) and view.encrypts_with == 0 and not view.fallback and not view.changing
-    assert view.look == Look("session", "/app", "", "Lax", True, False, 3600)
+    assert view.look == Look("httpd-session", "/app", "", "Lax", True, False, 3600)
     assert view.carried == (Carried("b", True),)
 
 

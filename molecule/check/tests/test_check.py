@@ -118,7 +118,7 @@ FAULTS = {
     "sessions off": (edit("s/Session On/Session Off/"), {"sessions_off"}),
     "not Secure": (edit("s/;Secure//"), {"cookie_secure"}),
     "not HttpOnly": (edit("s/;HttpOnly//"), {"cookie_http_only"}),
-    "other cookie name": (edit("s/SessionCookieName session/SessionCookieName sid/"), {"cookie_name"}),
+    "other cookie name": (edit("s/SessionCookieName httpd-session/SessionCookieName sid/"), {"cookie_name"}),
     "no probe location": (edit("s/mod-session-probe/elsewhere/"), {"probe_missing"}),
     "5 s ahead": (clock("+5s"), {"clock_drift"}),
     "5 s behind": (clock("-5s"), {"clock_drift"}),

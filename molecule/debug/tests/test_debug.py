@@ -39,7 +39,7 @@ def debug(tmp_path, *words, **extra):
 def visit(key, path="/app/?token=VERY-SECRET-WORD"):
     """A visitor with a session under a key; gives the cookie's value."""
     value = seal(format_payload({"user": "anna"}), key, "aes256", secrets.token_bytes(16), secrets.token_bytes(16))
-    journey.get(NODE, path, "session=" + value)
+    journey.get(NODE, path, "httpd-session=" + value)
     return value
 
 

@@ -44,7 +44,7 @@ def seen(body, name):
 
 def test_backend_reads_and_writes_the_session_by_headers():
     _answer, _body, cookie = ask("/app/set?name=alice&cart=3")
-    assert cookie.startswith("session=") and "alice" not in cookie
+    assert cookie.startswith("httpd-session=") and "alice" not in cookie
     answer, body, _cookie = ask("/app/show", cookie)
     assert seen(body, "x-session")[0].startswith("name=alice&cart=3&expiry=")
     assert not [name for name, _value in answer.headers if name.lower() == "x-replace-session"], "it is not for the client"
@@ -52,7 +52,7 @@ def test_backend_reads_and_writes_the_session_by_headers():
 
 @pytest.mark.parametrize(("before", "after", "left"), [
     ("", "", []), ("one=1; ", "", ["one=1"]), ("", "; two=2", ["two=2"]), ("one=1; ", "; two=2", ["one=1; two=2"]),
-    ("xsession=1; ", ";session2=2", ["xsession=1;session2=2"]),
+    ("xhttpd-session=1; ", ";httpd-session2=2", ["xhttpd-session=1;httpd-session2=2"]),
 ])
 def test_backend_never_sees_the_cookie(before, after, left):
     _answer, _body, cookie = ask("/app/set?name=alice")
@@ -70,7 +70,7 @@ def test_session_that_nobody_changes_stays_as_it_is(node, path):
     assert journey.playbook("deploy", "--limit", node, extra={"session_config_scopes": always}).status == 0
     try:
         made = seal("name=alice&cart=3", keys[0], "aes256", os.urandom(16), os.urandom(16))
-        answer, _body = journey.get(node, path, "session=" + made)
+        answer, _body = journey.get(node, path, "httpd-session=" + made)
         sent = [value for name, value in answer.headers if name.lower() == "set-cookie"]
         assert [unseal(value.split(";")[0].partition("=")[2], keys, "aes256").payload.split("&expiry")[0] for value in sent] == [
             "name=alice&cart=3"]

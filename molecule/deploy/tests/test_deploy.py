@@ -50,7 +50,7 @@ def test_key_is_for_root_only(node):
 
 def test_cookie_is_as_the_scope_says():
     cookie = journey.ask("n1", journey.fleet_keys()).cookie
-    assert cookie.name == "session"
+    assert cookie.name == "httpd-session"
     assert {name: cookie.attributes[name] for name in ("path", "max-age", "samesite")} == {
         "path": "/app", "max-age": "3600", "samesite": "Lax"}
     assert "secure" in cookie.attributes and "httponly" in cookie.attributes

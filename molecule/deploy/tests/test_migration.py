@@ -26,7 +26,7 @@ SessionMaxAge 1800
 </Location>
 """
 HOST = f"<VirtualHost *:80>\nServerName {SITE}\nDocumentRoot /var/www/html\n{BY_HAND}</VirtualHost>\n"
-SCOPE = {"name": "app", "path": "/app", "max_age": 1800}
+SCOPE = {"name": "app", "path": "/app", "max_age": 1800, "cookie_name": "session"}
 
 
 class Visitor:

@@ -101,7 +101,7 @@ def tls(tmp_path_factory):
 def show(node):
     """A browser shows a node a cookie that it cannot open."""
     value = seal(format_payload({"user": "anna"}), OTHER, "aes256", secrets.token_bytes(16), secrets.token_bytes(16))
-    journey.get(node, "/app/", "session=" + value)
+    journey.get(node, "/app/", "httpd-session=" + value)
 
 
 def told(data):

@@ -55,7 +55,7 @@ def test_session_is_kept_in_the_database_and_the_second_run_changes_nothing():
     changes = [run.results("Sessions are live")[NODE]["changes"] for run in (predicted, done)]
     assert changes[0] == changes[1]
     cookie = stored()
-    assert len(cookie) == len("session=") + 36, "a UUID"
+    assert len(cookie) == len("httpd-session=") + 36, "a UUID"
     assert stored(cookie) == cookie
     assert int(journey.on(NODE, "sqlite3 %s 'SELECT count(*) FROM session'" % FILE)) > 0
     again = deploy()
