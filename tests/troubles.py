@@ -149,7 +149,7 @@ TROUBLES = (
     Trouble("disk_full", "No space left on device", "disk_full",
             "mount -t tmpfs -o size=100k tmpfs /var/log/apache2; head -c 200k /dev/zero >/var/log/apache2/full; true",
             repair="umount /var/log/apache2"),
-    Trouble("firewall", "connection times out", "firewall_closed",
+    Trouble("firewall", "connection times out, and httpd runs", "connect_timeout",
             "nft add table inet site; nft add chain inet site input '{ type filter hook input priority 0; policy accept; }';"
             "nft add rule inet site input ct state established accept; nft add rule inet site input iifname lo accept;"
             "nft add rule inet site input tcp dport '{ 80, 443 }' drop",

@@ -104,9 +104,6 @@ CAUSES: Dict[str, Cause] = {
     "not_listening": Cause(
         FAIL, "httpd does not listen on the scope's port",
         "Add a Listen for it, or correct port in session_config_scopes.", _ALL),
-    "firewall_closed": Cause(
-        FAIL, "the node's firewall closes the port",
-        "Open the port for the load balancer and for whoever checks.", ("unreachable", "connect_timeout", "refused", "reset")),
     "deploy_interrupted": Cause(
         FAIL, "a deploy was interrupted here",
         "The next one undoes what it left: " + _DEPLOY + ".", _ALL),

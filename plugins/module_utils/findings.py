@@ -57,7 +57,8 @@ KINDS: dict[str, Kind] = {
     "refused": Kind(
         FAIL,
         "connection refused",
-        "Start httpd on the node, or correct session_check_address and session_check_port.",
+        "Start httpd on the node, or correct session_check_address and session_check_port. Where the node itself sees httpd "
+        "listen, a packet filter rejects the connection.",
     ),
     "unreachable": Kind(FAIL, "no route to the node", "Is the node up? Is the network between here and it?"),
     "connect_timeout": Kind(

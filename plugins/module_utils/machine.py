@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the httpd_fleet.mod_session authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a node's machine ends sessions: driver, entropy, clock, ports, firewall, disks, SELinux, packages.
+"""What of a node's machine ends sessions: driver, entropy, clock, ports, disks, SELinux, packages.
 
 :func:`gather` asks, :func:`judge` says what it means. What cannot be known (a tool is missing) is no finding.
 """
@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 from .causes import Symptom
-from .firewall import closed_ports
 from .layout import Layout
 from .preflight import CVES
 from .scopes import Scope
@@ -73,7 +72,6 @@ class MachineFacts:
     :ivar container: the clock is the host's.
     :ivar free: by directory, bytes and files that root may still write.
     :ivar holders: by port, the program that listens, where another than httpd is known to.
-    :ivar closed: by port, the rule of the firewall that closes it to others.
     :ivar denied: the last line in which SELinux denied httpd something.
     :ivar fixed: CVEs that the package's changelog names; None where the version has all fixes anyway.
     """
@@ -88,7 +86,6 @@ class MachineFacts:
     listening: Tuple[int, ...] = ()
     free: Mapping[str, Tuple[int, int]] = field(default_factory=dict)
     holders: Mapping[int, str] = field(default_factory=dict)
-    closed: Mapping[int, str] = field(default_factory=dict)
     denied: str = ""
     fixed: Tuple[str, ...] = ()
 
@@ -113,7 +110,6 @@ def gather(node: MachineNode, layout: Layout, scopes: Sequence[Scope]) -> Machin
         listening=tuple(node.listeners()),
         free={place: found for place, found in ((place, node.free(place)) for place in places) if found},
         holders=_holders(node.run(["ss", "-Hltnp"])[1], ports, layout),
-        closed=closed_ports(node, ports),
         denied=_denied(node),
         fixed=tuple(name for name, _since, _meaning in CVES if name in text),
     )
@@ -136,8 +132,6 @@ def judge(facts: MachineFacts, layout: Layout, scopes: Sequence[Scope]) -> List[
             found.append(Symptom("port_taken", "%s listens on port %d" % (holder, port)))
         elif facts.httpd and facts.active and port not in facts.listening:
             found.append(Symptom("not_listening", "nothing listens on port %d, and %s runs" % (port, layout.service)))
-        if port in facts.closed:
-            found.append(Symptom("firewall_closed", "port %d: %s" % (port, facts.closed[port])))
     found += _clock(facts)
     if facts.denied:
         found.append(Symptom("selinux_denied", facts.denied))

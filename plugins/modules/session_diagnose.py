@@ -12,7 +12,7 @@ short_description: Find out why sessions will not stay
 version_added: 0.1.0
 description:
   - Looks at a node and changes nothing. The error logs, the configuration as httpd sees it, the key file and the other files
-    that a deploy makes, what the running server does with them, and the machine (disks, clock, firewall, packages).
+    that a deploy makes, what the running server does with them, and the machine (disks, clock, packages).
   - Each finding has a code, how grave it is, what was seen and where, what to do, and where the documentation speaks of it. They
     are ranked, so that the first one is likeliest the root of the others.
   - With O(step=judge), the findings of all nodes and the report of a check are joined on the controller, see the playbook

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the httpd_fleet.mod_session authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a diagnosis says of a machine, by what its tools answer; firewalls have a test of their own."""
+"""What a diagnosis says of a machine, by what its tools answer."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_healthy_machine_has_nothing(node):
 
 
 def test_a_machine_that_tells_nothing_is_not_blamed(node):
-    """No ss, no timedatectl, no firewall's tool; a container's clock is its host's."""
+    """No ss, no timedatectl; a container's clock is its host's."""
     node.answers = {"systemd-detect-virt -cq": (0, "")}
     assert told(node) == []
 
@@ -103,11 +103,6 @@ def test_a_port_nobody_listens_on(node):
     assert told(node) == [("not_listening", "nothing listens on port 80, and apache2 runs")]
     node.active = False  # that it does not run is said elsewhere
     assert told(node) == []
-
-
-def test_the_firewall_is_asked(node):
-    node.answers["iptables -S INPUT"] = (0, "-P INPUT DROP")
-    assert told(node) == [("firewall_closed", "port 80: iptables: -P INPUT DROP")]
 
 
 @pytest.mark.parametrize(("service", "synchronised", "container", "code"), [

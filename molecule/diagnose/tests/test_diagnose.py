@@ -32,10 +32,7 @@ def fleet():
     """What a deploy left, kept to be put back after each fault."""
     for node in FLEET:
         journey.on(node, f"rm -rf {BACKUP}; cp -a /etc/apache2 {BACKUP}; : >{LOG}; rm -f {LOG}.*; mkdir -p /usr/local/bin")
-    journey.on("n2", "which nft ufw firewall-cmd iptables || { "
-                     "apt-get -qq update; systemctl mask --now firewalld;"
-                     "apt-get -qq install -y nftables ufw firewalld iptables; systemctl unmask firewalld;"
-                     "systemctl disable firewalld; }")
+    journey.on("n2", "which nft || { apt-get -qq update; apt-get -qq install -y nftables; }")
     yield
     for node in FLEET:
         journey.on(node, f"rm -rf {BACKUP}")
@@ -142,32 +139,6 @@ def test_the_fault_is_named_first(trouble, make, diagnose, request, tmp_path):
     assert len({cause["code"] for cause in data["causes"]}) == len(data["causes"])
     assert data["causes"][0]["evidence"][0]["text"]
     assert "docs/troubleshooting.md#" + trouble.code in done.output
-
-
-# Firewalls: what is in charge is asked, and nothing is claimed where the port is open
-
-FIREWALLS = {
-    "ufw": ("ufw allow 22/tcp; ufw --force enable", "ufw allow 80,443/tcp", "ufw --force reset; ufw --force disable"),
-    "firewalld": ("systemctl start firewalld", "firewall-cmd -q --add-service=http", "systemctl stop firewalld"),
-    "iptables": ("iptables -F INPUT; iptables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT;"
-                 "iptables -A INPUT -i lo -j ACCEPT; iptables -A INPUT -p tcp --dport 22 -j ACCEPT; iptables -P INPUT DROP",
-                 "iptables -A INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT",
-                 "iptables -P INPUT ACCEPT; iptables -F INPUT"),
-}
-
-
-@pytest.mark.parametrize("name", FIREWALLS)
-def test_each_firewall_is_asked_whether_the_port_is_open(name, diagnose):
-    closed, opened, away = FIREWALLS[name]
-    try:
-        journey.on("n2", closed)
-        _done, data = diagnose(session_check_timeout=2)
-        assert told(data) == [("firewall_closed", ["n2"])]
-        assert data["causes"][0]["evidence"][0]["text"].startswith(f"port 80: {name}: ")
-        journey.on("n2", opened)
-        assert told(diagnose()[1]) == []
-    finally:
-        journey.on("n2", away)
 
 
 # What only several findings together show
