@@ -89,7 +89,8 @@ options:
     type: int
   key:
     description:
-      - For O(verb=revoke), the id of the key that leaked. The one that encrypts by default. One that is revoked already is refused.
+      - For O(verb=revoke), the id of the key that leaked. The one that encrypts by default. One that is revoked already is
+        refused.
     type: str
     default: ''
   node:
