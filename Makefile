@@ -152,6 +152,7 @@ lock:  ## write requirements.txt anew from requirements.in (needs network)
 
 .PHONY: clean
 clean: demo-down  ## remove all that was generated, the images as well
+	@python demo/fleet.py down molecule/field/fleet.json
 	@python demo/fleet.py down tests/proof/fleet.json
 	@python demo/fleet.py down tests/matrix/fleet.json
 	@python demo/fleet.py down tests/bench/store_fleet.json

@@ -10,7 +10,8 @@
 
 suite is bullseye, bookworm or trixie (or rocky9 or alma10, of the kind bare: from an image registry; exit status 3 where
 none can be reached), kind is node (with apache2 as the distribution ships it), bare (without), lb (HAProxy), redhat (the
-same httpd in the layout of Red Hat's packages) or db (PostgreSQL and MariaDB, not started).
+same httpd in the layout of Red Hat's packages), db (PostgreSQL and MariaDB, not started) or field (httpd beside what real sites
+have: ModSecurity, fail2ban, HAProxy and others, all off).
 address is a loopback address of this machine; ports publish a port of it: {"here": "in the container"}. Containers of a
 fleet are in one network and know each other by name. Log in as "ops", who may use sudo, with .cache/fleet/id_ed25519;
 the host keys stand in .cache/fleet/<fleet>/known_hosts.

@@ -33,6 +33,8 @@ KINDS = {
     "bare": "ssl-cert",
     "lb": "haproxy,socat",
     "db": "postgresql,mariadb-server,openssl",
+    "field": "apache2,ssl-cert,libapache2-mod-security2,modsecurity-crs,libapache2-mod-evasive,libapache2-mod-auth-openidc,"
+             "libapache2-mod-auth-gssapi,fail2ban,python3-systemd,python3-pyinotify,iptables,haproxy",
     "redhat": "apache2-bin,media-types,libaprutil1-dbd-pgsql,libaprutil1-dbd-mysql,libaprutil1-dbd-sqlite3,postgresql-client,"
               "mariadb-client,sqlite3",
 }
@@ -56,6 +58,11 @@ fi
 if [ -e /usr/sbin/mariadbd ]; then
     # Who needs a database starts it.
     systemctl -q disable postgresql.service mariadb.service
+fi
+if [ -e /usr/bin/fail2ban-server ]; then
+    # Each site says what it has of these.
+    systemctl -q disable fail2ban.service haproxy.service
+    a2dismod -q security2 evasive auth_openidc auth_gssapi
 fi
 if [ "$KEEP_PACKAGES" = 1 ]; then
     apt-get install -qq --download-only --no-install-recommends -y apache2 >/dev/null
