@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 from . import config, trial
+from .httpd_config import parse_defines, parse_vhosts
 from .layout import Layout
 from .live import ScopeProbe, Seen, Way, as_before, problems, snapshot
 from .passphrases import fingerprint, parse_file, parse_ring, render_file
 from .scopes import Scope
 from .store import Store, render_client_options, render_store
 from .transaction import Directory, Door, Entry, Target, Transaction
+from .vhost_file import include_files, with_includes
 
 LOCK = "/run/mod-session-fleet.lock"
 LOCK_SECONDS = 120.0
@@ -116,12 +118,11 @@ def wanted(node: ApplyNode, wish: Wish, version: Tuple[int, ...]) -> Tuple[List[
         if options:
             targets.append(Target(layout.client_options_file, options.encode("utf-8")))
         targets.append(Target(layout.store_file, render_store(wish.store).encode("utf-8"), mode=0o600, secret=True))
-    hosts = {scope.virtual_host for scope in wish.scopes if scope.virtual_host}
-    if hosts:
+    included = include_files(wish.scopes, layout)
+    if included:
         directories.append(Directory(layout.include_dir, 0o755))
-    for host in sorted(hosts):
-        own = [scope for scope in wish.scopes if scope.virtual_host == host]
-        targets.append(Target(layout.include_file(host), config.render(own, layout.key_file, version).encode("utf-8")))
+    for path, own in included.items():
+        targets.append(Target(path, config.render(own, layout.key_file, version).encode("utf-8")))
     everywhere = [scope for scope in wish.scopes if not scope.virtual_host]
     targets.append(Target(layout.conf_file, config.render(
         everywhere, layout.key_file, version, layout.store_file if wish.store else "").encode("utf-8")))
@@ -152,24 +153,41 @@ def _modules(node: ApplyNode, layout: Layout, names: Sequence[str]) -> List[Targ
 
 
 def _virtual_host_files(node: ApplyNode, layout: Layout, scopes: Sequence[Scope]) -> List[Target]:
-    """The operator's files with one Include for each of their hosts."""
+    """The operator's files with one Include in each block that serves a scope."""
     texts: Dict[str, str] = {}
-    for scope in scopes:
-        if not scope.virtual_host_file:
-            continue
-        path = node.real_path(scope.virtual_host_file)
-        if path not in texts:
-            entry = node.entry(path)
-            if entry is None or entry.kind != "file":
-                raise ApplyError("scope %s: virtual_host_file %s is not there; expected the file that has "
-                                 "<VirtualHost> for %s" % (scope.name, scope.virtual_host_file, scope.virtual_host),
-                                 "untouched")
-            texts[path] = entry.content.decode("utf-8", "surrogateescape")
+    files: Dict[Tuple[str, str], Dict[int, str]] = {}
+    first: Dict[Tuple[str, str], Scope] = {}
+    for include_file, own in include_files(scopes, layout).items():
+        for scope in own:
+            if not scope.virtual_host_file:
+                continue
+            path = node.real_path(scope.virtual_host_file)
+            if path not in texts:
+                entry = node.entry(path)
+                if entry is None or entry.kind != "file":
+                    raise ApplyError("scope %s: virtual_host_file %s is not there; expected the file that has "
+                                     "<VirtualHost> for %s" % (scope.name, scope.virtual_host_file, scope.virtual_host),
+                                     "untouched")
+                texts[path] = entry.content.decode("utf-8", "surrogateescape")
+            files.setdefault((path, scope.virtual_host), {})[scope.port] = include_file
+            first.setdefault((path, scope.virtual_host), scope)
+    settings = node.run([layout.control, "-S"])[1] if texts else ""
+    hosts = [(host, *_place(node, host.place)) for host in parse_vhosts(settings)]
+    for (path, name), ports in files.items():
+        served = {port: [line for host, file, line in hosts if file == path and host.port in (0, port)
+                         and name in (host.name.lower(), *map(str.lower, host.aliases))] for port in ports}
         try:
-            texts[path] = config.with_include(texts[path], scope.virtual_host, layout.include_file(scope.virtual_host))
+            texts[path] = with_includes(texts[path], name, ports, parse_defines(settings), served)
         except LookupError as error:
+            scope = first[path, name]
             raise ApplyError("scope %s: %s: %s" % (scope.name, scope.virtual_host_file, error), "untouched") from error
     return [Target(path, text.encode("utf-8", "surrogateescape"), mode=None) for path, text in texts.items()]
+
+
+def _place(node: ApplyNode, place: str) -> Tuple[str, int]:
+    """File, links followed, and line of what ``-S`` names; one that a macro makes has no line that is its own."""
+    path, _colon, line = place.rpartition(":")
+    return ("", 0) if path.startswith("macro ") else (node.real_path(path), int(line))
 
 
 def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:

@@ -14,13 +14,11 @@ from typing import List, Sequence, Tuple
 
 from .probe import STORE_QUERY
 from .scopes import Scope
+from .vhost_file import include_line
 
 HEADER = "# Managed by the Ansible collection httpd_fleet.mod_session; changes by hand are overwritten.\n"
 UPDATE_INTERVAL_SINCE = (2, 4, 41)
 """First httpd with SessionExpiryUpdateInterval."""
-
-_LINE = re.compile(r"(?:[^\n]*\\\r?\n)*[^\n]*(?:\n|\Z)")
-"""A line with its end, together with those that continue it."""
 
 
 def modules_for(scopes: Sequence[Scope]) -> Tuple[str, ...]:
@@ -147,64 +145,3 @@ def _spellings(header: str) -> List[str]:
         return [header, header.replace("-", "_")]
     return ["".join(map("".join, itertools.zip_longest(parts, joints, fillvalue="")))
             for joints in itertools.product("-_", repeat=len(parts) - 1)]
-
-
-def include_line(include_file: str) -> str:
-    """The line that an operator's virtual host needs to have its scopes."""
-    return 'Include "%s"' % include_file
-
-
-def with_include(text: str, virtual_host: str, include_file: str) -> str:
-    """An operator's virtual host file with one ``Include`` at the end of each block of that host; no other change.
-
-    A block is the host's if its ServerName or one of its ServerAlias names it (with or without a port); a wildcard that
-    fits it does not: such a block serves other hosts as well.
-
-    :raises LookupError: no block of that name, or a block that is not closed.
-    """
-    out: List[str] = []
-    block: List[str] = []
-    inside = False
-    blocks = 0
-    for line in filter(None, _LINE.findall(text)):
-        lowered = _joined(line).lower()
-        if not inside and re.match(r"<virtualhost(\s|>|\Z)", lowered):
-            inside, block = True, [line]
-        elif inside and lowered.startswith("</virtualhost"):
-            ours = virtual_host.lower() in _host_names(block)
-            if ours:
-                blocks += 1
-                block = [row for row in block if not _is_include(row, include_file)]
-                end = "\r\n" if block[0].endswith("\r\n") else "\n"
-                indent = line[: len(line) - len(line.lstrip())]
-                block.append("%s    %s%s" % (indent, include_line(include_file), end))
-            out += [*block, line]
-            inside = False
-        elif inside:
-            block.append(line)
-        else:
-            out.append(line)
-    if inside:
-        raise LookupError("a <VirtualHost> block is not closed")
-    if not blocks:
-        raise LookupError("no <VirtualHost> block has ServerName or ServerAlias %s" % virtual_host)
-    return "".join(out)
-
-
-def _joined(line: str) -> str:
-    """A line as httpd sees it: what a backslash at the end continues is one."""
-    return re.sub(r"\\\r?\n", "", line).strip()
-
-
-def _host_names(block: Sequence[str]) -> List[str]:
-    names: List[str] = []
-    for line in block:
-        words = re.sub("[\"']", " ", _joined(line)).split()
-        if words and words[0].lower() in ("servername", "serveralias"):
-            names += [word.lower().split("://")[-1].rsplit(":", 1)[0] for word in words[1:]]
-    return names
-
-
-def _is_include(line: str, include_file: str) -> bool:
-    words = re.sub("[\"']", " ", _joined(line)).split()
-    return len(words) == 2 and words[0].lower() in ("include", "includeoptional") and words[1] == include_file

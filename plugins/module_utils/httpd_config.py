@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, field
-from typing import Iterator, List, Sequence, Tuple
+from dataclasses import dataclass, field, replace
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 
 @dataclass
@@ -117,30 +117,47 @@ def parse_modules(text: str) -> Tuple[str, ...]:
 
 @dataclass(frozen=True)
 class VirtualHost:
-    """A virtual host as ``-S`` lists it."""
+    """A virtual host as ``-S`` lists it.
+
+    :ivar port: 0 for each port.
+    :ivar place: file and line of its section.
+    :ivar aliases: its ServerAlias names without wildcards; not told of one alone on its address.
+    :ivar default: serves its address and port for all names that no other one has.
+    """
 
     address: str
     port: int
     name: str
     place: str
+    aliases: Tuple[str, ...] = ()
+    default: bool = False
 
 
 def parse_vhosts(text: str) -> List[VirtualHost]:
     """All virtual hosts. One alone on its address stands in that address's own line."""
     found = []
-    address, port = "*", 0
+    address, port, default = "*", 0, True
     for line in text.splitlines():
         alone = re.match(r"(\S+):(\d+|\*)\s+(\S+) \((.+:\d+)\)\Z", line)
         group = re.match(r"(\S+):(\d+|\*)\s+is a NameVirtualHost\Z", line)
         named = re.match(r"\s+port (\d+|\*) namevhost (\S+) \((.+:\d+)\)\Z", line)
+        alias = re.match(r"\s+alias (\S+)\Z", line)
         first = alone or group
         if first:
-            address, port = first.group(1), _port(first.group(2))
+            address, port, default = first.group(1), _port(first.group(2)), True
         if alone:
-            found.append(VirtualHost(address, port, alone.group(3), alone.group(4)))
+            found.append(VirtualHost(address, port, alone.group(3), alone.group(4), default=True))
         elif named:
-            found.append(VirtualHost(address, _port(named.group(1)), named.group(2), named.group(3)))
+            found.append(VirtualHost(address, _port(named.group(1)), named.group(2), named.group(3), default=default))
+            default = False
+        elif alias and found:
+            found[-1] = replace(found[-1], aliases=(*found[-1].aliases, alias.group(1)))
     return found
+
+
+def parse_defines(text: str) -> Dict[str, str]:
+    """Variables of ``Define`` and ``-D``, as ``-S`` tells them."""
+    return dict(re.findall(r"(?m)^Define: ([^=\n]+)=(.*)$", text))
 
 
 def _port(text: str) -> int:

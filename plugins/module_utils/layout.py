@@ -72,9 +72,12 @@ class Layout:
         """The file with the scopes of the whole server."""
         return self.conf_dir + "/mod-session-fleet.conf"
 
-    def include_file(self, virtual_host: str) -> str:
-        """The file with the scopes of one virtual host."""
-        return "%s/%s.conf" % (self.include_dir, virtual_host)
+    def include_file(self, virtual_host: str, port: int = 0) -> str:
+        """The file with the scopes of one virtual host.
+
+        :param port: of these scopes, where the host has scopes on several ports; 0 else.
+        """
+        return "%s/%s%s.conf" % (self.include_dir, virtual_host, ":%d" % port if port else "")
 
 
 DEBIAN = Layout(

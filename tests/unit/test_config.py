@@ -6,16 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from plugins.module_utils.config import HEADER, include_line, modules_for, render, with_include
+from plugins.module_utils.config import HEADER, modules_for, render
 from plugins.module_utils.scopes import Scope, parse_scopes
 
 KEYS = "/etc/httpd/mod_session/passphrases"
 NOW = (2, 4, 62)
-FILE = "/etc/apache2/mod_session.d/www.example.com.conf"
-HOST = "www.example.com"
 
 
 def scope(**options: Any) -> Scope:
@@ -171,111 +167,3 @@ def test_a_host_cookie_is_never_read_out_of_another_ones_value() -> None:
     assert text.count(early) == 1
     assert text.index(early) < text.index("<Location"), "early directives stand outside of sections"
     assert "early" not in render([scope(cookie_name="__Secure-s")], KEYS, NOW)
-
-
-VHOST = "<VirtualHost *:80>\n    ServerName www.example.com\n</VirtualHost>\n"
-LINE = "    " + include_line(FILE) + "\n"
-
-
-def marked(text: str) -> str:
-    """``@`` stands for the include with four blanks before it."""
-    return text.replace("@\n", LINE).replace("@\r\n", LINE[:-1] + "\r\n")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<VirtualHost *:80>\n    ServerName www.example.com\n@\n</VirtualHost>\n",
-        "<VirtualHost *:80>\n    ServerName www.example.com\n@\n</VirtualHost>",
-        "<VirtualHost *:80>\r\n    ServerName www.example.com\r\n@\r\n</VirtualHost>\r\n",
-        "<VirtualHost *:80>\r\n    ServerName www.example.com\r\n@\r\n</VirtualHost>",
-        # Case, ports, schemes, quotes, aliases, continued lines.
-        "<virtualhost *>\nservername WWW.EXAMPLE.COM\n@\n</VIRTUALHOST>\n",
-        "<VirtualHost 10.0.0.1:80 [::1]:80>\nServerName https://www.example.com:443\n@\n</VirtualHost>\n",
-        "<VirtualHost *:80>\nServerName www.example.com:8080\n@\n</VirtualHost>\n",
-        "<VirtualHost *:80>\nServerName \"www.example.com\"\n@\n</VirtualHost>\n",
-        "<VirtualHost *:80>\nServerName a\nServerAlias b www.example.com c\n@\n</VirtualHost>\n",
-        "<VirtualHost *:80>\nServerName a\nServerAlias b \\\n  c \\\r\n www.example.com\n@\n</VirtualHost>\n",
-        "<VirtualHost *:80>\nServerAlias a\nServerAlias *.example.com www.example.com\n@\n</VirtualHost>\n",
-        # Both of the host's blocks and no other one.
-        "<VirtualHost *:80>\nServerName www.example.com\n@\n</VirtualHost>\n"
-        "<VirtualHost *:80>\nServerName example.com\n</VirtualHost>\n"
-        "<VirtualHost *:443>\nServerName www.example.com\n@\n</VirtualHost>\n",
-        "<VirtualHost *:80>\nServerName xwww.example.com\n</VirtualHost>\n"
-        "<VirtualHost *:80>\nServerAlias *.example.com\n</VirtualHost>\n"
-        "<VirtualHost *:80>\nServerName www.example.com.org\n</VirtualHost>\n"
-        "<VirtualHost *:80>\nRedirect / http://www.example.com/\n</VirtualHost>\n"
-        "<VirtualHost *:80>\n# ServerName www.example.com\n</VirtualHost>\n"
-        "<VirtualHost *:80>\nServerName www.example.com\n@\n</VirtualHost>\n",
-        # Nested, commented, inside something else; what is outside of blocks does not count.
-        "ServerName www.example.com\n<VirtualHost *:80>\n<Directory /x>\nRequire all granted\n</Directory>\n"
-        "ServerName www.example.com\n# </VirtualHost>\n@\n</VirtualHost>\nServerAlias www.example.com\n",
-        "#<VirtualHost *:80>\n#ServerName www.example.com\n#</VirtualHost>\n"
-        "<VirtualHost *:80>\nServerName www.example.com\n@\n</VirtualHost>\n",
-        "# a comment goes on \\\n<VirtualHost *:80>\n"
-        "<VirtualHost *:80>\nServerName www.example.com\n# and \\\n</VirtualHost>\n@\n</VirtualHost>\n",
-        "# odd ends of lines \u2028 \x85 \x0b \x1c <VirtualHost>\n"
-        "<VirtualHost *:80>\nServerName www.example.com\n# \u2028</VirtualHost>\n@\n</VirtualHost>\n",
-        "<VirtualHosts>\n<VirtualHost *:80>\nServerName www.example.com\n@\n</VirtualHost>\n",
-        # An include of something else stays.
-        "<VirtualHost *:80>\nServerName www.example.com\nInclude /etc/other.conf\n#Include %s\n@\n</VirtualHost>\n" % FILE,
-    ],
-)
-def test_one_include_in_each_block_of_the_host(text: str) -> None:
-    before = text.replace("@\r\n", "").replace("@\n", "")
-    after = marked(text)
-    assert with_include(before, HOST, FILE) == after
-    assert with_include(after, HOST, FILE) == after
-
-
-def test_indentation_follows_the_end_of_the_block() -> None:
-    text = "<IfModule ssl>\n\t<VirtualHost *:443>\n\t\tServerName www.example.com\n\t</VirtualHost>\n</IfModule>\n"
-    assert with_include(text, HOST, FILE).splitlines()[3] == "\t    " + include_line(FILE)
-
-
-@pytest.mark.parametrize(
-    "own", [include_line(FILE), "Include " + FILE, "  include '%s'" % FILE, "IncludeOptional %s\r" % FILE, "Include \\\n" + FILE])
-def test_a_line_that_the_operator_had_added_is_not_doubled(own: str) -> None:
-    text = VHOST.replace("</V", own + "\n</V")
-    assert with_include(text, HOST, FILE) == VHOST.replace("</V", LINE + "</V")
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("", "no <VirtualHost> block has ServerName or ServerAlias www.example.com"),
-        ("ServerName www.example.com\n", "no <VirtualHost> block has ServerName or ServerAlias www.example.com"),
-        (VHOST.replace("www", "web"), "no <VirtualHost> block has ServerName or ServerAlias www.example.com"),
-        (VHOST.replace("www", "*"), "no <VirtualHost> block has ServerName or ServerAlias www.example.com"),
-        ("<VirtualHost *:80>\nServerName www.example.com\n", "a <VirtualHost> block is not closed"),
-        (VHOST + "<VirtualHost *:80>\n", "a <VirtualHost> block is not closed"),
-    ],
-)
-def test_refused(text: str, sentence: str) -> None:
-    with pytest.raises(LookupError) as caught:
-        with_include(text, HOST, FILE)
-    assert caught.value.args == (sentence,)
-
-
-pieces = st.sampled_from([
-    "<VirtualHost *:80>", "</VirtualHost>", "ServerName www.example.com", "ServerAlias a www.example.com:81", "# x", "",
-    "  ServerName other", "<Directory />", "</Directory>", "#</VirtualHost>", "Include /other.conf", "\u00e9\udcff", "\\",
-    "ServerName \\", "www.example.com", "\x0c", "<IfModule x>", "</IfModule>", "ServerName \"www.example.com\"",
-])
-ends = st.sampled_from(["\n", "\r\n", " \n", "\\\n", "\u2028", "\r"])
-
-
-@settings(max_examples=500)
-@given(st.lists(st.tuples(pieces, ends), max_size=14).map(lambda rows: "".join(word + end for word, end in rows)), st.booleans())
-def test_nothing_else_is_changed(text: str, known_block: bool) -> None:
-    text = VHOST + text if known_block else text
-    try:
-        once = with_include(text, HOST, FILE)
-    except LookupError:
-        with pytest.raises(LookupError):
-            with_include(text, HOST, FILE)
-        return
-    assert once.count(FILE) >= 1
-    assert with_include(once, HOST, FILE) == once
-    kept = [line for line in once.split("\n") if FILE not in line]
-    assert kept == text.split("\n")
