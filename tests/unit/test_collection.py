@@ -111,7 +111,7 @@ def test_options_of_a_scope(roles):
     said = {}
     for name, option in spec.items():
         text = " ".join([option["description"]] if isinstance(option["description"], str) else option["description"])
-        said.update((name, yaml.safe_load(value)) for value in re.findall(r"Default V?\(?([A-Za-z0-9]+)\)?[.;]", text))
+        said.update((name, yaml.safe_load(value)) for value in re.findall(r"Default V?\(?([A-Za-z0-9-]+)\)?[.;]", text))
     assert said.pop("cookie_domain") == "none"
     assert len(said) == 9
     assert said == {name: getattr(scope, name) for name in said}
