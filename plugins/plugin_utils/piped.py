@@ -39,7 +39,8 @@ class Piped:
         reason = why_not_piped(self._connection)
         if reason:
             raise AnsibleActionFail(reason)
-        self._secret_arguments = named.get("module_args")
+        # A copy, for it is emptied below, and an action may need its own afterwards.
+        self._secret_arguments = named["module_args"] = dict(named["module_args"])
         with _pipelining(self._connection):
             result = super()._execute_module(*arguments, **named)  # type: ignore[misc]
         if result.get("failed") and _NO_TTY in f"{result.get('module_stderr', '')}{result.get('module_stdout', '')}":

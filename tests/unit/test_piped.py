@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from plugins.module_utils.scopes import parse_scopes, with_directives, without_directives
-from plugins.plugin_utils.piped import why_not_piped
+from plugins.plugin_utils.piped import Piped, why_not_piped
 
 from .installed import OURS, ROOT
 
@@ -88,6 +89,26 @@ def become(name, pipelining=True):
 def test_what_can_pipe_and_what_is_refused(has_pipelining, method, said):
     reason = why_not_piped(SimpleNamespace(transport="paramiko", has_pipelining=has_pipelining, become=method))
     assert reason.startswith(said) and bool(reason) == bool(said)
+
+
+class Base:
+    """As much of ActionBase as matters."""
+
+    _connection = SimpleNamespace(transport="local", has_pipelining=True, become=None, get_option=None)
+
+    def _execute_module(self, module_args):
+        self.sent = module_args
+        return self._parse_returned_data({"failed": False, "had": dict(module_args)})
+
+    def _parse_returned_data(self, result):
+        return result
+
+
+def test_arguments_are_forgotten_and_those_of_the_action_are_not(monkeypatch):
+    monkeypatch.setattr("plugins.plugin_utils.piped._pipelining", lambda _connection: contextlib.nullcontext())
+    action, own = type("Action", (Piped, Base), {})(), {"passphrases": [SECRET], "port": 20443}
+    action._execute_module(module_args=own)
+    assert action.sent == {} and own == {"passphrases": [SECRET], "port": 20443}
 
 
 def actions():
