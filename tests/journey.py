@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from plugins.module_utils.cookie import CIPHERS
-from plugins.module_utils.probe import MARKER_LENGTH, Answer, Observation, observe, seal_probe
+from plugins.module_utils.probe import MARKER_LENGTH, Answer, Observation, identity, observe, seal_probe
 from plugins.module_utils.scopes import Scope, parse_scopes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -214,7 +214,7 @@ def wish(keys: list[str], scopes: list[dict]) -> dict:
     for one in parse_scopes(scopes):
         marker, size = secrets.token_hex(MARKER_LENGTH // 2), CIPHERS[one.cipher].iv_bytes
         cookies = [seal_probe(key, one.cipher, marker, os.urandom(16), os.urandom(size)) for key in keys]
-        rows.append({"marker": marker, "cookies": cookies})
+        rows.append({"marker": marker, "cookies": cookies, "identity": identity("killed")})
     return {"passphrases": keys, "scopes": scopes, "probes": rows}
 
 

@@ -21,6 +21,7 @@ import real_httpd
 
 from plugins.module_utils import store
 from plugins.module_utils.config import render
+from plugins.module_utils.probe import identity
 from plugins.module_utils.scopes import parse_scopes
 from plugins.plugin_utils.prober import Node
 
@@ -128,7 +129,7 @@ def _server(members: list[Member], port: int, tls: bool) -> real_httpd.RealHttpd
     secrets = {}
     for member in members:
         scopes = parse_scopes([{**SCOPE, **({"scheme": "https"} if tls else {}), **member.scope}])
-        text = render(scopes, "{root}/%s.keys" % member.address, (2, 4, 62))
+        text = render(scopes, "{root}/%s.keys" % member.address, (2, 4, 62), identity=identity(member.address))
         for old, new in member.replace:
             assert old in text, old
             text = text.replace(old, new)

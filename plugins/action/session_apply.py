@@ -40,7 +40,7 @@ class ActionModule(Piped, ActionBase):
         except (ScopeError, StoreOptionError) as error:
             raise AnsibleActionFail(str(error)) from error
         arguments["scopes"], arguments["directives"] = without_directives(arguments["scopes"])
-        arguments["probes"] = seal_probes(scopes, keys.passphrases)
+        arguments["probes"] = seal_probes(scopes, keys.passphrases, task_vars["inventory_hostname"])
         result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         warnings = [*keys.warnings, *(text for scope in scopes for text in scope.warnings)]
         if warnings:

@@ -61,7 +61,7 @@ class ActionModule(Piped, ActionBase):
         if hours not in HOURS:
             raise AnsibleActionFail(f"hours: {arguments['hours']!r} is not a number of hours from 1 to {HOURS[-1]}")
         arguments["scopes"], arguments["directives"] = without_directives(arguments["scopes"])
-        arguments["probes"] = seal_probes(scopes, keys.passphrases)
+        arguments["probes"] = seal_probes(scopes, keys.passphrases, task_vars["inventory_hostname"])
         return self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
 
     def _judge(self, task_vars):

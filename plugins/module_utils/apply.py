@@ -87,6 +87,11 @@ class Wish:
         """The scopes of the probes."""
         return tuple(probe.scope for probe in self.probes)
 
+    @property
+    def identity(self) -> str:
+        """What the probe locations of this node answer with."""
+        return self.probes[0].identity if self.probes else ""
+
 
 @dataclass
 class Result:
@@ -122,10 +127,11 @@ def wanted(node: ApplyNode, wish: Wish, version: Tuple[int, ...]) -> Tuple[List[
     if included:
         directories.append(Directory(layout.include_dir, 0o755))
     for path, own in included.items():
-        targets.append(Target(path, config.render(own, layout.key_file, version).encode("utf-8")))
+        text = config.render(own, layout.key_file, version, identity=wish.identity)
+        targets.append(Target(path, text.encode("utf-8")))
     everywhere = [scope for scope in wish.scopes if not scope.virtual_host]
     targets.append(Target(layout.conf_file, config.render(
-        everywhere, layout.key_file, version, layout.store_file if wish.store else "").encode("utf-8")))
+        everywhere, layout.key_file, version, layout.store_file if wish.store else "", wish.identity).encode("utf-8")))
     if layout.conf_enabled:
         name = posixpath.basename(layout.conf_file)
         targets.append(Target("%s/%s" % (layout.conf_enabled, name), link="../%s/%s" % (

@@ -12,7 +12,7 @@ import itertools
 import re
 from typing import List, Sequence, Tuple
 
-from .probe import STORE_QUERY
+from .probe import IDENTITY_HEADER, REACHED_HEADER
 from .scopes import Scope
 from .vhost_file import include_line
 
@@ -27,30 +27,33 @@ def modules_for(scopes: Sequence[Scope]) -> Tuple[str, ...]:
     ``session_dbd`` comes after ``session_cookie``: where both stores are on, as at the probe location of a scope that keeps
     its sessions in a database, httpd asks the one that was loaded first.
     """
-    names = ["session", "session_cookie", "session_crypto"]
+    names = ["session", "session_cookie", "session_crypto", "headers"]
     if any(scope.store == "dbd" for scope in scopes):
         names += ["dbd", "session_dbd"]
-    if any(scope.request_header or scope.hide_cookie or scope.cookie_name.startswith("__Host-") for scope in scopes):
-        names.append("headers")
     return tuple(names)
 
 
-def render(scopes: Sequence[Scope], key_file: str, version: Tuple[int, ...], store_file: str = "") -> str:
+def render(
+    scopes: Sequence[Scope], key_file: str, version: Tuple[int, ...], store_file: str = "", identity: str = "", quiet: bool = True
+) -> str:
     """One configuration file with these scopes, wide paths before narrow ones: the last section that fits a URL wins.
 
     :param scopes: scopes of the whole server, or of one virtual host.
     :param key_file: absolute name of the passphrase file.
     :param version: httpd's version, such as ``(2, 4, 62)``: what it does not know is left out.
     :param store_file: absolute name of the file with the database's settings; empty where this file need not include it.
+    :param identity: the node's, see :func:`probe.identity`; its probe locations answer with it. Empty: with none.
+    :param quiet: nothing that a probe does is logged; a trial wants its reasons logged.
     """
     included = "\n%s\n" % include_line(store_file) if store_file else ""
     included += "".join("\n" + "".join("%s\n" % line for line in _only_whole_cookies(name)) for name in sorted(
         {scope.cookie_name for scope in scopes if scope.cookie_name.startswith("__Host-")}))
-    sections = ["\n" + _section(scope, key_file, version) for scope in sorted(scopes, key=lambda scope: len(scope.path))]
+    ordered = sorted(scopes, key=lambda scope: len(scope.path))
+    sections = ["\n" + _section(scope, key_file, version, identity, quiet) for scope in ordered]
     return HEADER + included + "".join(sections)
 
 
-def _section(scope: Scope, key_file: str, version: Tuple[int, ...]) -> str:
+def _section(scope: Scope, key_file: str, version: Tuple[int, ...], identity: str, quiet: bool) -> str:
     interval = version >= UPDATE_INTERVAL_SINCE
     in_cookies = _cookie(scope, "")
     lines = [
@@ -76,20 +79,48 @@ def _section(scope: Scope, key_file: str, version: Tuple[int, ...]) -> str:
         lines.append("LogLevel %s" % " ".join(
             "%s:%s" % (name, scope.log_level) for name in modules_for([scope]) if name.startswith("session")))
     lines += scope.directives
-    # <If> is merged after every <Location>, so that no "Require all granted" of the site opens the probe location.
-    lines.append("<If \"%%{REQUEST_URI} == '%s'\">" % scope.probe_path)
-    lines.append("    Require all denied")
+    lines += _probe_location(scope, interval, in_cookies, identity, quiet)
+    return '# %s\n<Location "%s">\n%s</Location>\n' % (
+        scope.name, scope.path, "".join("    %s\n" % line for line in lines))
+
+
+def _probe_location(scope: Scope, interval: bool, in_cookies: Sequence[str], identity: str, quiet: bool) -> List[str]:
+    """What answers probes: httpd itself, before it asks who the visitor is and before any application is reached.
+
+    <If> is merged after every <Location>, so that no "Require all granted" of the site opens it. It goes by the request as it
+    was sent: a rewriting of the virtual host may have changed the path by then.
+    """
+    path = re.sub(r"[.+]", r"\\\g<0>", scope.probe_path)
+    silent = "authz_core session session_cookie session_crypto".split()
+    lines = [
+        "<If \"%%{THE_REQUEST} =~ m#^[A-Z]+ %s[? ]#\">" % path,
+        "    Require all denied",
+        "    <IfModule mod_access_compat.c>",
+        "        Satisfy All",
+        *(["        LogLevel access_compat:crit"] if quiet else []),
+        "    </IfModule>",
+        # A page of the site in place of the short answer would have neither our header nor our cookie.
+        *("    ErrorDocument %d default" % status for status in (403, 404, 410)),
+    ]
+    if quiet:
+        # Nothing that a probe does is an attack, or a session lost.
+        lines.append("    LogLevel %s" % " ".join("%s:crit" % name for name in silent))
+    if identity:
+        # RequestHeader acts right before a handler is called: where an application answers, this header is missing.
+        lines += [
+            '    RequestHeader set "%s" "1"' % REACHED_HEADER,
+            '    Header always set "%s" "%s" "expr=-z %%{req_novary:%s}"' % (IDENTITY_HEADER, identity, REACHED_HEADER),
+        ]
     if interval:
         lines.append("    SessionExpiryUpdateInterval 0")
     lines.append("</If>")
     if scope.store == "dbd":
         # The probe location keeps its sessions in cookies, with the same keys, so that a probe needs no database and whoever
         # holds the keys can seal one. Asked with ?store, it uses the database.
-        lines.append("<If \"%%{REQUEST_URI} == '%s' && %%{QUERY_STRING} != '%s'\">" % (scope.probe_path, STORE_QUERY))
+        lines.append("<If \"%%{THE_REQUEST} =~ m#^[A-Z]+ %s #\">" % path)
         lines += ["    " + line for line in in_cookies]
         lines.append("</If>")
-    return '# %s\n<Location "%s">\n%s</Location>\n' % (
-        scope.name, scope.path, "".join("    %s\n" % line for line in lines))
+    return lines
 
 
 def _cookie(scope: Scope, store: str) -> List[str]:

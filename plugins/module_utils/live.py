@@ -19,11 +19,15 @@ from .scopes import Scope
 
 @dataclass(frozen=True)
 class ScopeProbe:
-    """A scope and one sealed probe for each passphrase of the list, in its order."""
+    """A scope and one sealed probe for each passphrase of the list, in its order.
+
+    ``identity``: what this node's probe locations are known by.
+    """
 
     scope: Scope
     marker: str
     cookies: Tuple[str, ...]
+    identity: str
 
 
 class Http(Protocol):

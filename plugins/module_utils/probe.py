@@ -13,6 +13,7 @@ All times are microseconds since the epoch.
 from __future__ import annotations
 
 import calendar
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Mapping, Optional, Sequence, Union
@@ -25,6 +26,13 @@ PROBE_NAME = ".mod-session-probe"
 STORE_QUERY = "store"
 """Query string that asks the probe location for its database."""
 
+IDENTITY_HEADER = "Mod-Session-Probe"
+"""Response header of a probe location's own answer; its value names the node, see :func:`identity`."""
+
+REACHED_HEADER = "Mod-Session-Probe-Passed"
+"""Request header that httpd adds to a request for a probe location right before a handler would answer it. Where it is
+there, the answer is an application's, and goes without :data:`IDENTITY_HEADER`."""
+
 MARKER = "fleetprobe"
 """Name of the session value that a probe carries."""
 
@@ -36,6 +44,7 @@ SEALED = ("key", "plain", "empty_key", "unlisted_key", "garbage", "none")
 """Every value of :attr:`Observation.sealed`."""
 
 _MARKER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_IDENTITY = re.compile(r"[0-9a-f]{16}")
 _EXPIRY_DIGITS = range(10, 17)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DATE = re.compile(r"[A-Z][a-z]{2}, ([0-3][0-9]) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-2][0-9]):([0-5][0-9]):([0-6][0-9]) GMT")
@@ -101,6 +110,21 @@ def probe_path(scope_path: str) -> str:
 def store_path(scope_path: str) -> str:
     """Where a scope whose sessions are in a database answers from that database; :func:`probe_path` answers from cookies."""
     return probe_path(scope_path) + "?" + STORE_QUERY
+
+
+def identity(node: str) -> str:
+    """What the probe locations of a node are known by: 16 hexadecimal digits, made from its name in the inventory.
+
+    Everybody may ask for it, so it does not tell the name; who guesses a name can confirm the guess.
+    """
+    return hashlib.sha256(("mod-session-probe:" + node).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def answered_by(answer: Answer) -> str:
+    """The identity in an answer; empty where it has none, or more than one: then it is no probe location's own answer."""
+    found = {text.strip() for name, text in answer.headers if name.lower() == IDENTITY_HEADER.lower()}
+    text = found.pop() if len(found) == 1 else ""
+    return text if _IDENTITY.fullmatch(text) else ""
 
 
 def seal_probe(

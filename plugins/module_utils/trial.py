@@ -110,6 +110,7 @@ def run_trial(node: TrialNode, layout: Layout, version: Tuple[int, ...], probes:
     :returns: sentences about what does not work; empty when driver, cipher, keys, cookies and database are proven.
     """
     scopes = [replace(probe.scope, directives=()) for probe in probes]
+    identity = probes[0].identity if probes else ""
     missing = [name for name in modules_for(scopes) if not _module_file(node, layout, name)]
     if missing:
         return ["httpd has no module file mod_%s.so in %s: install the package that has it (%s)" % (
@@ -119,13 +120,13 @@ def run_trial(node: TrialNode, layout: Layout, version: Tuple[int, ...], probes:
         port = node.free_port()
         node.write(DIRECTORY + "/passphrases", render_file(passphrases).encode("utf-8"), 0o600, (0, 0))
         store_file = _write_store(node, store) if store else ""
-        refused = _whole_configuration(node, layout, version, [probe.scope for probe in probes], store_file)
+        refused = _whole_configuration(node, layout, version, probes, store_file)
         if store and re.search(r"No driver for|load driver|apr_dbd_", refused):
             refused = "%s: install %s. %s" % (NO_STORE_DRIVER, layout.store_packages[store.driver], refused)
         if refused:
             return [refused]
         node.write(DIRECTORY + "/httpd.conf",
-                   _configuration(node, layout, version, scopes, port, store_file).encode("utf-8"), 0o600, (0, 0))
+                   _configuration(node, layout, version, scopes, port, store_file, identity).encode("utf-8"), 0o600, (0, 0))
         # The client library of the driver for MySQL looks for my.cnf in MYSQL_HOME as well.
         home = ["/usr/bin/env", "MYSQL_HOME=" + DIRECTORY] if store and store.driver == "mysql" else []
         process = node.start([*home, layout.binary, "-D", "FOREGROUND", "-f", DIRECTORY + "/httpd.conf"])
@@ -149,11 +150,12 @@ def _write_store(node: TrialNode, store: Store) -> str:
     return DIRECTORY + "/store.conf"
 
 
-def _whole_configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], scopes: Sequence[Scope],
+def _whole_configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], probes: Sequence[ScopeProbe],
                          store_file: str) -> str:
     """What httpd's configtest has against the live configuration with the new sections; empty when nothing."""
+    scopes = [probe.scope for probe in probes]
     loads = load_modules(node, layout, modules_for(scopes))
-    text = "\n".join([*loads, _sections(scopes, version, 1, store_file)])
+    text = "\n".join([*loads, _sections(scopes, version, 1, store_file, probes[0].identity if probes else "", quiet=True)])
     node.write(DIRECTORY + "/sections.conf", text.encode("utf-8"), 0o600, (0, 0))
     status, said = node.run([layout.control, "-t", "-c", "Include %s/sections.conf" % DIRECTORY])
     return "httpd's configtest refuses the new sections: %s" % _without_noise(said) if status else ""
@@ -213,7 +215,7 @@ def load_modules(node: TrialNode, layout: Layout, names: Sequence[str]) -> List[
 
 
 def _configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], scopes: Sequence[Scope], port: int,
-                   store_file: str) -> str:
+                   store_file: str, identity: str) -> str:
     workers = [name for name in ("mpm_event", "mpm_worker", "mpm_prefork") if _module_file(node, layout, name)]
     lines = [
         'ServerRoot "%s"' % DIRECTORY,
@@ -229,16 +231,19 @@ def _configuration(node: TrialNode, layout: Layout, version: Tuple[int, ...], sc
         "StartServers 1",
         "Timeout 10",
         "<VirtualHost *:%d>\n    ServerName localhost\n</VirtualHost>" % port,
-        _sections(scopes, version, port, store_file),
+        _sections(scopes, version, port, store_file, identity, quiet=False),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _sections(scopes: Sequence[Scope], version: Tuple[int, ...], port: int, store_file: str) -> str:
+def _sections(scopes: Sequence[Scope], version: Tuple[int, ...], port: int, store_file: str, identity: str,
+              quiet: bool) -> str:
     """The scopes with the trial's passphrase file, those of a virtual host in one of their own."""
     key_file = DIRECTORY + "/passphrases"
-    parts = [render([scope for scope in scopes if not scope.virtual_host], key_file, version, store_file)]
+    parts = [render([scope for scope in scopes if not scope.virtual_host], key_file, version, store_file,
+                    identity, quiet)]
     for host in sorted({scope.virtual_host for scope in scopes if scope.virtual_host}):
-        own = render([scope for scope in scopes if scope.virtual_host == host], key_file, version)
+        own = render([scope for scope in scopes if scope.virtual_host == host], key_file, version,
+                     identity=identity, quiet=quiet)
         parts.append("<VirtualHost *:%d>\n    ServerName %s\n%s</VirtualHost>\n" % (port, host, own))
     return "\n".join(parts)

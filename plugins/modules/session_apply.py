@@ -92,6 +92,10 @@ options:
         description: What a server that opens one of the cookies gives back.
         type: str
         required: true
+      identity:
+        description: What this node's probe locations answer with.
+        type: str
+        required: true
       cookies:
         description: One for each passphrase, in their order.
         type: list
@@ -199,6 +203,7 @@ def main():
             "probes": {"type": "list", "elements": "dict", "default": [], "options": {
                 "scope": {"type": "str", "required": True},
                 "marker": {"type": "str", "required": True},
+                "identity": {"type": "str", "required": True},
                 "cookies": {"type": "list", "elements": "str", "required": True, "no_log": True}}},
         },
         supports_check_mode=True,
@@ -209,7 +214,8 @@ def main():
         render_file(passphrases, ring)  # refuses an id that httpd would misread
         scopes = parse_scopes(with_directives(module.params["scopes"], module.params["directives"]))
         sealed = {row["scope"]: row for row in module.params["probes"]}
-        probes = tuple(ScopeProbe(scope, sealed[scope.name]["marker"], tuple(sealed[scope.name]["cookies"]))
+        probes = tuple(ScopeProbe(scope, sealed[scope.name]["marker"], tuple(sealed[scope.name]["cookies"]),
+                                  sealed[scope.name]["identity"])
                        for scope in scopes)
         # A key must not wait for a database.
         store = None if module.params["only_keys"] else store_for(module.params["store"], scopes)

@@ -81,6 +81,7 @@ options:
     suboptions:
       scope: {description: Name of the scope., type: str, required: true}
       marker: {description: What a server that opens one of the cookies gives back., type: str, required: true}
+      identity: {description: What this node's probe locations answer with., type: str, required: true}
       cookies: {description: One cookie for each passphrase., type: list, elements: str, required: true}
 author:
   - httpd_fleet maintainers (@httpd-fleet)
@@ -173,6 +174,7 @@ def main():
             "probes": {"type": "list", "elements": "dict", "default": [], "options": {
                 "scope": {"type": "str", "required": True},
                 "marker": {"type": "str", "required": True},
+                "identity": {"type": "str", "required": True},
                 "cookies": {"type": "list", "elements": "str", "required": True, "no_log": True}}},
         },
         supports_check_mode=True,
@@ -182,7 +184,8 @@ def main():
         ring = (module.params["ring"]["id"], module.params["ring"]["generation"]) if module.params["ring"] else None
         scopes = parse_scopes(with_directives(module.params["scopes"], module.params["directives"]))
         sealed = {row["scope"]: row for row in module.params["probes"]}
-        probes = tuple(ScopeProbe(scope, sealed[scope.name]["marker"], tuple(sealed[scope.name]["cookies"]))
+        probes = tuple(ScopeProbe(scope, sealed[scope.name]["marker"], tuple(sealed[scope.name]["cookies"]),
+                                  sealed[scope.name]["identity"])
                        for scope in scopes)
         store = store_for(module.params["store"], scopes)
     except (PassphraseError, ScopeError, StoreOptionError) as error:

@@ -90,7 +90,8 @@ def accepted_by(node, probe, keys):
 def wish(row):
     """A wish from its JSON form."""
     scopes = parse_scopes(row["scopes"])
-    probes = tuple(ScopeProbe(scope, one["marker"], tuple(one["cookies"])) for scope, one in zip(scopes, row["probes"]))
+    probes = tuple(ScopeProbe(scope, one["marker"], tuple(one["cookies"]), one["identity"])
+                   for scope, one in zip(scopes, row["probes"]))
     return Wish(LAYOUT, tuple(row["passphrases"]), probes, ring=tuple(row["ring"]) if row.get("ring") else None)
 
 

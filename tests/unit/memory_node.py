@@ -13,7 +13,7 @@ from plugins.module_utils.cookie import CIPHERS, CookieError, format_payload, pa
 from plugins.module_utils.layout import DEBIAN
 from plugins.module_utils.live import ScopeProbe
 from plugins.module_utils.passphrases import parse_file, render_file
-from plugins.module_utils.probe import Answer, seal_probe
+from plugins.module_utils.probe import Answer, identity, seal_probe
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.transaction import Entry
 
@@ -27,7 +27,7 @@ def wish(keys, ring=None, max_age=3600, **more):
     """One scope, /app, with these keys."""
     scope = parse_scopes([{"name": "app", "path": "/app", "cipher": "aes128", "max_age": max_age}])[0]
     cookies = (seal_probe(key, "aes128", WORD, bytes(16), bytes(CIPHERS["aes128"].iv_bytes)) for key in keys)
-    return Wish(DEBIAN, tuple(keys), (ScopeProbe(scope, WORD, tuple(cookies)),), ring=ring, **more)
+    return Wish(DEBIAN, tuple(keys), (ScopeProbe(scope, WORD, tuple(cookies), identity("n1")),), ring=ring, **more)
 
 
 class Killed(BaseException):

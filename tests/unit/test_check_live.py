@@ -31,7 +31,7 @@ DENIED = "    <If"  # the probe location begins here
 
 
 def without_probe(text: str = "") -> tuple[str, str]:
-    return ("'/app/.mod-session-probe'", "'/app/elsewhere'")
+    return ("mod-session-probe", "elsewhere")
 
 
 FAULTS = {
@@ -220,7 +220,7 @@ def test_sessions_in_a_database(carry):
         "127.0.1.7": (stored("127.0.1.7", "no-table"), "store_unreachable"),
         "127.0.1.8": (stored("127.0.1.8", keys=f"{KEYS[1]}\n{KEYS[0]}\n"), "wrong_order"),
         "127.0.1.9": (
-            stored("127.0.1.9", replace=(("DBDCookieName session Path=/app", "DBDCookieName session Path=/"),)),
+            stored("127.0.1.9", replace=(("DBDCookieName httpd-session Path=/app", "DBDCookieName httpd-session Path=/"),)),
             "cookie_path",
         ),
         "127.0.1.10": (stored("127.0.1.10", keys=KEYS[0]), "key_missing"),

@@ -108,7 +108,7 @@ def through_nodes(module, members, port, option=None, scope=None, **plan):
 
 @pytest.mark.skipif(bool(fleet.NO_HTTPD), reason=fleet.NO_HTTPD or "httpd is here")
 def test_nodes_that_ask_themselves(module):
-    elsewhere = (("'/app/.mod-session-probe'", "'/app/elsewhere'"),)
+    elsewhere = (("mod-session-probe", "elsewhere"),)
     members = [
         Member("127.0.2.1"),
         Member("127.0.2.2"),

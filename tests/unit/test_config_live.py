@@ -18,7 +18,7 @@ from plugins.module_utils.cookie import CIPHERS
 from plugins.module_utils.live import ScopeProbe, Way, problems, snapshot
 from plugins.module_utils.node import Node
 from plugins.module_utils.passphrases import render_file
-from plugins.module_utils.probe import seal_probe
+from plugins.module_utils.probe import identity, seal_probe
 from plugins.module_utils.scopes import parse_scopes
 
 try:
@@ -45,18 +45,19 @@ SCOPES = parse_scopes([
      "cookie_domain": "example.com"},
 ])
 MARKER = "live-marker1"
+ME = identity("n1")
 
 
 def probes(keys: list[str]) -> list[ScopeProbe]:
     return [ScopeProbe(scope, MARKER, tuple(
-        seal_probe(key, scope.cipher, MARKER, bytes(16), bytes(CIPHERS[scope.cipher].iv_bytes)) for key in keys))
+        seal_probe(key, scope.cipher, MARKER, bytes(16), bytes(CIPHERS[scope.cipher].iv_bytes)) for key in keys), ME)
         for scope in SCOPES]
 
 
 @pytest.fixture(scope="module")
 def httpd() -> Iterator[real_httpd.RealHttpd]:
     seen = '\nHeader always set X-Seen "%{HTTP_SESSION}e"\n'
-    text = render(SCOPES, "{root}/keys", (2, 4, 62)) + seen
+    text = render(SCOPES, "{root}/keys", (2, 4, 62), identity=ME) + seen
     with real_httpd.RealHttpd(text, {}, {"keys": render_file([NEW, OLD])}) as found:
         yield found
 

@@ -14,7 +14,7 @@ from plugins.module_utils import trial
 from plugins.module_utils.cookie import CIPHERS, CookieError, format_payload, parse_payload, seal, unseal
 from plugins.module_utils.layout import DEBIAN, REDHAT
 from plugins.module_utils.live import ScopeProbe, Way, as_before, ask, problems, snapshot
-from plugins.module_utils.probe import Answer, seal_probe
+from plugins.module_utils.probe import Answer, identity, seal_probe
 from plugins.module_utils.scopes import Scope, parse_scopes
 from plugins.module_utils.store import parse_store
 from plugins.module_utils.transaction import Entry
@@ -24,6 +24,7 @@ OLD = "TEST-ONLY-A-0123456789abcdefghijklmnopqrstu"
 STRANGER = "TEST-ONLY-X-0123456789abcdefghijklmnopqrstu"
 KEYS = [NEW, OLD]
 WORD = "live-marker1"
+ME = identity("n1")
 GOOD = "Max-Age=3600;Path=/app;HttpOnly;Secure;SameSite=Lax"
 LIVE = Way()
 ROW = "9254bae6-4b53-43fd-aafa-41207e8e9f2e"
@@ -40,7 +41,7 @@ def sealed(payload: str, key: str, cipher: str) -> str:
 
 def probe_of(wanted: Scope, *keys: str) -> ScopeProbe:
     cookies = (seal_probe(key, wanted.cipher, WORD, bytes(16), bytes(CIPHERS[wanted.cipher].iv_bytes)) for key in keys)
-    return ScopeProbe(wanted, WORD, tuple(cookies))
+    return ScopeProbe(wanted, WORD, tuple(cookies), ME)
 
 
 @dataclass

@@ -21,7 +21,7 @@ from plugins.module_utils.cookie import CIPHERS, parse_payload, seal, unseal
 from plugins.module_utils.live import ScopeProbe, Way, problems, store_problem
 from plugins.module_utils.node import Node
 from plugins.module_utils.passphrases import render_file
-from plugins.module_utils.probe import parse_set_cookie, seal_probe
+from plugins.module_utils.probe import identity, parse_set_cookie, seal_probe
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.store import parse_store, render_store, schema
 
@@ -44,6 +44,7 @@ SCOPES = parse_scopes([
 ])
 SCOPE = SCOPES[0]
 WORD = "live-marker1"
+ME = identity("n1")
 NODE = Node("no-such-service")
 
 
@@ -67,7 +68,7 @@ def httpd(folder: Path) -> Iterator[real_httpd.RealHttpd]:
     modules = real_httpd.find()[1]
     loads = ["LoadModule %s_module %s/mod_%s.so" % (name, modules, name)
              for name in modules_for(SCOPES) if name not in real_httpd.MODULES]
-    text = "\n".join(loads) + "\n" + render(SCOPES, "{root}/keys", (2, 4, 62), str(folder / "store.conf"))
+    text = "\n".join(loads) + "\n" + render(SCOPES, "{root}/keys", (2, 4, 62), str(folder / "store.conf"), ME)
     pages = {"index.html": "hello\n", "set.asis": "Status: 200\nContent-Type: text/plain\nX-Replace: user=bob\n\nok\n"}
     with real_httpd.RealHttpd(text, pages, {"keys": render_file([NEW, OLD])}) as server:
         yield server
@@ -75,7 +76,7 @@ def httpd(folder: Path) -> Iterator[real_httpd.RealHttpd]:
 
 def probes(*keys: str) -> list[ScopeProbe]:
     return [ScopeProbe(scope, WORD, tuple(
-        seal_probe(key, scope.cipher, WORD, bytes(16), bytes(CIPHERS[scope.cipher].iv_bytes)) for key in keys))
+        seal_probe(key, scope.cipher, WORD, bytes(16), bytes(CIPHERS[scope.cipher].iv_bytes)) for key in keys), ME)
         for scope in SCOPES]
 
 

@@ -91,11 +91,13 @@ class RealHttpd:
     ) -> None:
         self._stop()
 
-    def get(self, path: str, cookie: Optional[str] = None) -> http.client.HTTPResponse:
-        """The answer to GET ``path``, its body read, with ``cookie`` (``name=value``) in the request."""
+    def get(
+        self, path: str, cookie: Optional[str] = None, headers: Optional[dict[str, str]] = None
+    ) -> http.client.HTTPResponse:
+        """The answer to GET ``path``, its body read, with ``cookie`` (``name=value``) and more ``headers`` in the request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request("GET", path, headers={"Cookie": cookie} if cookie else {})
+            connection.request("GET", path, headers={**({"Cookie": cookie} if cookie else {}), **(headers or {})})
             answer = connection.getresponse()
             answer.read()
             return answer
