@@ -201,6 +201,10 @@ CAUSES: Dict[str, Cause] = {
     "htaccess_allowed": Cause(
         INFO, ".htaccess files may change sessions",
         "AllowOverride AuthConfig lets one replace the fleet's keys. Where it is not needed: AllowOverride None."),
+    "scope_narrowed": Cause(
+        INFO, "a part of the scope has settings of its own",
+        "Sessions are off there, end sooner, or are others than the scope's, as the line that is named says. If that is not "
+        "meant, remove it.", ("path_cut_off",)),
     "cookie_of_framework": Cause(
         INFO, "the session cookie is called like that of a web framework",
         "hide_cookie takes it from the backend: an application of that framework never gets its own cookie back, and its "

@@ -42,7 +42,7 @@ def examine(node: Node, wish: Wish, now: int, window: int) -> Tuple[List[Symptom
         modules = httpd_config.parse_modules(node.run([layout.control, "-M"])[1])
         hosts = httpd_config.parse_vhosts(node.run([layout.control, "-S"])[1])
         found += config_causes.judge(tree, modules, hosts, wish.scopes, layout)
-        found += config_causes.htaccess(tree, node.htaccess_files, wish.scopes)
+        found += config_causes.htaccess(tree, hosts, node.htaccess_files, wish.scopes)
     found += judge_files(node, wish)
     found += judge_loaded(node, wish) if facts.active else []
     tally = Tally(now - window, now)
