@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
-from . import config, trial
+from . import config, endings, shown, trial
 from .httpd_config import parse_defines, parse_vhosts
 from .layout import Layout
 from .live import ScopeProbe, Seen, Way, as_before, problems, snapshot
@@ -18,7 +18,7 @@ from .passphrases import fingerprint, parse_file, parse_ring, render_file
 from .scopes import Scope
 from .store import Store, render_client_options, render_store
 from .transaction import Directory, Door, Entry, Target, Transaction
-from .vhost_file import include_files, with_includes
+from .vhost_file import include_files, is_include_of, with_includes
 
 LOCK = "/run/mod-session-fleet.lock"
 LOCK_SECONDS = 120.0
@@ -40,8 +40,8 @@ class ApplyNode(trial.TrialNode, Door, Protocol):
     def service_restart(self) -> Tuple[int, str]:
         """Stop and start."""
 
-    def real_path(self, path: str) -> str:
-        """The path with all symbolic links followed."""
+    def find(self, pattern: str) -> List[str]:
+        """Files that fit a pattern of the shell."""
 
     def version_of(self, binary: str) -> Tuple[int, ...]:
         """httpd's version."""
@@ -139,7 +139,15 @@ def wanted(node: ApplyNode, wish: Wish, version: Tuple[int, ...]) -> Tuple[List[
     if not wish.store and node.entry(layout.store_file):
         # Last: nothing includes it any more. Its password must not stay.
         targets.append(Target(layout.store_file, config.HEADER.encode("utf-8"), mode=0o600, secret=True))
-    return directories, targets + _virtual_host_files(node, layout, wish.scopes)
+    targets += _virtual_host_files(node, layout, wish.scopes)
+    # The last ones: until now virtual hosts may have included them, and may do so still. So they are emptied, not removed.
+    targets += [Target(path, config.HEADER.encode("utf-8")) for path in _own_includes(node, layout) if path not in included]
+    return directories, targets
+
+
+def _own_includes(node: ApplyNode, layout: Layout) -> List[str]:
+    """The files of ours that virtual hosts include, whatever scopes are wanted."""
+    return [path for path in node.find(layout.include_dir + "/*.conf") if _text(node.entry(path)).startswith(config.HEADER)]
 
 
 def _modules(node: ApplyNode, layout: Layout, names: Sequence[str]) -> List[Target]:
@@ -207,6 +215,7 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
     layout = wish.layout
     work = Transaction(node, layout.key_dir + "/.transaction.json")
     result = Result()
+    ended = "the throw-away server of an interrupted run was ended, its files removed" if trial.clean(node) else ""
     old_keys = _old_keys(node, work, layout)
     refused = _refusal(wish, old_keys)
     if refused and not wish.allow_loss:
@@ -216,6 +225,7 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
         result.undone = "an interrupted run would be undone first"
     elif not check_mode:
         result.undone = _recover(node, work, layout)
+    result.undone = "; ".join(filter(None, [ended, result.undone]))
     if result.undone:
         result.changes.append(result.undone)
     version = node.version_of(layout.binary)
@@ -234,8 +244,10 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
     live_problems = [] if missing else _live_problems(node, wish)
     if not (missing or wrong_directories or live_problems):
         return result
-    result.diff = _diff(node, wish, missing)
+    result.diff = _diff(work, wish, missing)
     result.warnings = _warnings(wish, old_keys, refused)
+    if not wish.only_keys:
+        result.warnings += endings.endings(_live_sections(node, work, layout), wish.scopes)
     result.changes += [item.path for item in wrong_directories] + [target.path for target in missing]
     if missing or live_problems:
         result.changes.append("reload")
@@ -253,6 +265,14 @@ def apply(node: ApplyNode, wish: Wish, check_mode: bool = False) -> Result:
     if not check_mode:
         _go_live(node, work, wish, directories, missing, result)
     return result
+
+
+def _live_sections(node: ApplyNode, work: Transaction, layout: Layout) -> List[endings.Section]:
+    """The scopes of our own files, as they are before anything is changed."""
+    found = endings.sections(_text(work.before(layout.conf_file)), "")
+    for path in _own_includes(node, layout):
+        found += endings.sections(_text(work.before(path)), posixpath.basename(path)[: -len(".conf")].partition(":")[0])
+    return found
 
 
 def _live_problems(node: ApplyNode, wish: Wish) -> List[str]:
@@ -273,7 +293,8 @@ def _refusal(wish: Wish, old_text: str) -> str:
     """Why the list of a ring must not replace a node's passphrase file, as a sentence; empty where it may.
 
     A later generation of the node's own ring is always taken: the ring's verbs have seen to it that no session is lost
-    with it, or ended all of them on purpose.
+    with it, or ended all of them on purpose. So is the same generation where the file was edited and nothing can be lost: it
+    has keys of this list only, in any order, the one that encrypts among them.
     """
     if wish.ring is None:
         return ""
@@ -282,7 +303,8 @@ def _refusal(wish: Wish, old_text: str) -> str:
         return ("this node has the keys of generation %d of the ring %s and was given those of generation %d: going back loses "
                 "sessions. Expected generation %d or later: use the ring as it was saved last, not an older copy of it or "
                 "the rest of a playbook that began before" % (has[1], ring, generation, has[1]))
-    if has == wish.ring and tuple(old) != wish.passphrases:
+    same = set(old) <= set(wish.passphrases) and (not old or wish.passphrases[0] in old)
+    if has == wish.ring and not same:
         return ("this node has other keys of generation %d of the ring %s than it was given: two copies of the ring were "
                 "changed and saved, or the file was edited here. Find out which copy the other nodes follow (session_check "
                 "shows what they accept), use that one and put the other away" % (generation, ring))
@@ -306,7 +328,11 @@ def _loss(old: Sequence[str], new: Sequence[str]) -> str:
 def _warnings(wish: Wish, old_text: str, refused: str) -> List[str]:
     """Sentences about sessions that are lost by what is wanted."""
     if wish.ring:
-        return ["taken because of session_keys_allow_loss: %s" % refused] if refused else []
+        if refused:
+            return ["taken because of session_keys_allow_loss: %s" % refused]
+        edited = parse_ring(old_text) == wish.ring and tuple(parse_file(old_text)) != wish.passphrases
+        return ["the passphrase file of this node was edited: it had the ring's keys in another order, twice, or not all of "
+                "them. It is put right, and no session is lost by it"] if edited else []
     found = []
     has = parse_ring(old_text)
     if has:
@@ -383,7 +409,9 @@ def _roll_back(node: ApplyNode, work: Transaction, wish: Wish, known: Sequence[s
     """
     reason = str(error)
     died = not node.service_active()
+    theirs: List[str] = []
     try:
+        theirs = work.changed_by_others()
         keep = _kept(node, work, wish.layout) if wish.ring else []
         if work.put_back(keep) == "committed":
             work.undo()
@@ -398,10 +426,10 @@ def _roll_back(node: ApplyNode, work: Transaction, wish: Wish, known: Sequence[s
         raise ApplyError("%s. Putting the old files back failed too: %s. Run again once that is repaired" % (
             reason, failure), "broken") from error
     if worse:
-        raise ApplyError("%s. The old files are back, but %s" % (reason, worse), "broken") from error
-    raise ApplyError("%s. The old files are back and the old state serves again%s%s" % (
+        raise ApplyError("%s. The old files are back, but %s%s" % (reason, worse, _left_alone(theirs)), "broken") from error
+    raise ApplyError("%s. The old files are back and the old state serves again%s%s%s" % (
         reason, ", with the ring's new list of keys, which stays because a check may have seen it live" if keep else "",
-        " (the server had died and was started)" if died else ""), "restored") from error
+        " (the server had died and was started)" if died else "", _left_alone(theirs)), "restored") from error
 
 
 def _kept(node: ApplyNode, work: Transaction, layout: Layout) -> List[str]:
@@ -426,18 +454,31 @@ def _load_old(node: ApplyNode, wish: Wish, known: Sequence[str], before: Sequenc
 def _recover(node: ApplyNode, work: Transaction, layout: Layout) -> str:
     """Undo what a killed run left; a sentence about it, empty when there was nothing.
 
-    A list of keys from a ring stays where it was swapped in, for the reason that :func:`_roll_back` gives.
+    A list of keys from a ring stays where it was swapped in, for the reason that :func:`_roll_back` gives. The journal stays
+    until the server has loaded what is on the disk: killed before that, the next run does it.
+
+    :raises ApplyError: httpd does not load it.
     """
-    trial.clean(node)
     keep = _kept(node, work, layout)
-    stopped_in = work.undo(keep)
+    theirs = work.changed_by_others()
+    stopped_in = work.put_back(keep)
     if stopped_in == "swapping":
-        node.service_reload() if node.service_active() else node.service_restart()
-        return "an interrupted run was undone: the old files are back and loaded%s" % (
-            ", but for the ring's list of keys, which stays" if keep else "")
-    if stopped_in:
-        return "an interrupted run was cleaned up"
-    return ""
+        status, text = node.service_reload() if node.service_active() else node.service_restart()
+        if status:
+            said = trial.configtest(node, layout)
+            raise ApplyError("the files of an interrupted run are back, but httpd does not load them: %s. Repair it and run "
+                             "again" % (said or text), "broken")
+    work.undo(keep)
+    if stopped_in == "swapping":
+        return "an interrupted run was undone: the old files are back and loaded%s%s" % (
+            ", but for the ring's list of keys, which stays" if keep else "", _left_alone(theirs))
+    return "an interrupted run was cleaned up" if stopped_in else ""
+
+
+def _left_alone(paths: Sequence[str]) -> str:
+    """The end of a sentence about what was put back; empty where nothing was left as it is."""
+    return "; %s changed meanwhile by somebody else, and left alone with what it needs: look whether it is as you want it" % (
+        ", ".join(paths) + (" was" if len(paths) == 1 else " were")) if paths else ""
 
 
 def _only_database(node: ApplyNode, layout: Layout) -> None:
@@ -455,36 +496,27 @@ def _only_database(node: ApplyNode, layout: Layout) -> None:
 
 
 def _configtest(node: ApplyNode, layout: Layout, state: str, sentence: str) -> None:
-    status, text = node.run([layout.control, "-t"])
-    if status:
-        lines = [line for line in text.splitlines() if "AH00558" not in line]
-        raise ApplyError("%s: %s" % (sentence, " ".join(lines)), state)
+    said = trial.configtest(node, layout)
+    if said:
+        raise ApplyError("%s: %s" % (sentence, said), state)
 
 
-def _diff(node: ApplyNode, wish: Wish, missing: Sequence[Target]) -> List[Dict[str, str]]:
+def _diff(work: Transaction, wish: Wish, missing: Sequence[Target]) -> List[Dict[str, str]]:
     rows = []
     for target in missing:
-        entry = node.entry(target.path)
-        if target.path == wish.layout.store_file:
-            before, after = _text(entry), _text(Entry("file", content=target.content or b""))
-            if before and _redacted(before) == _redacted(after):
-                after = "# what is hidden here differs\n" + after
-        elif target.secret:
-            before = _shown_keys(parse_file(_text(entry)), parse_ring(_text(entry)))
-            after = _shown_keys(wish.passphrases, wish.ring)
+        entry = work.before(target.path)
+        old, new = _text(entry), (target.content or b"").decode("utf-8", "replace")
+        if target.secret and target.path == wish.layout.key_file:
+            before, after = _shown_keys(parse_file(old), parse_ring(old)), _shown_keys(wish.passphrases, wish.ring)
         elif target.link:
             before, after = "link to %s\n" % entry.link if entry else "", "link to %s\n" % target.link
+        elif target.mode is None:
+            before, after = shown.operators_file(old, new, lambda line: is_include_of(
+                line, wish.layout.include_dir))
         else:
-            before = _text(entry)
-            after = (target.content or b"").decode("utf-8", "replace")
-        rows.append({"before_header": target.path, "after_header": target.path,
-                     "before": _redacted(before), "after": _redacted(after)})
+            before, after = shown.own_file(old, new)
+        rows.append({"before_header": target.path, "after_header": target.path, "before": before, "after": after})
     return rows
-
-
-def _redacted(text: str) -> str:
-    """Configuration text without the values of directives that hold secrets, such as a passphrase given inline."""
-    return re.sub(r"(?im)^(\s*\S*(?:passphrase|password|secret|passwd|DBDParams)\s+).*$", r"\1(hidden)", text)
 
 
 def _shown_keys(passphrases: Sequence[str], ring: Optional[Tuple[str, int]]) -> str:

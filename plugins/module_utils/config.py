@@ -17,6 +17,10 @@ from .scopes import Scope
 from .vhost_file import include_line
 
 HEADER = "# Managed by the Ansible collection httpd_fleet.mod_session; changes by hand are overwritten.\n"
+DIRECTIVES_BEGIN = "# Directives of this scope's own:"
+DIRECTIVES_END = "# End of them."
+"""Between these lines stand directives of the operator: any may hold a secret."""
+
 UPDATE_INTERVAL_SINCE = (2, 4, 41)
 """First httpd with SessionExpiryUpdateInterval."""
 
@@ -78,7 +82,8 @@ def _section(scope: Scope, key_file: str, version: Tuple[int, ...], identity: st
     if scope.log_level:
         lines.append("LogLevel %s" % " ".join(
             "%s:%s" % (name, scope.log_level) for name in modules_for([scope]) if name.startswith("session")))
-    lines += scope.directives
+    if scope.directives:
+        lines += [DIRECTIVES_BEGIN, *scope.directives, DIRECTIVES_END]
     lines += _probe_location(scope, interval, in_cookies, identity, quiet)
     return '# %s\n<Location "%s">\n%s</Location>\n' % (
         scope.name, scope.path, "".join("    %s\n" % line for line in lines))

@@ -227,17 +227,32 @@ class Node:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def stop_stale(self, pid_file: str, command_part: str) -> None:
-        """End a program left over by an earlier run: the one in ``pid_file``, if its command line has ``command_part``."""
-        entry = self.entry(pid_file)
-        if entry is None or not entry.content.strip().isdigit():
-            return
-        pid = int(entry.content)
-        with contextlib.suppress(OSError):
-            with open("/proc/%d/cmdline" % pid, "rb") as handle:
-                ours = command_part.encode("utf-8") in handle.read()
-            if ours:
-                os.kill(pid, signal.SIGTERM)
+    def stop_stale(self, argument: str) -> int:
+        """End all programs that were started with this argument, children too, and wait until they are gone; how many there were.
+
+        They are found by their command line, not by a file: a run may have been killed before its server wrote one.
+        """
+        found = self._with_argument(argument)
+        end = self.now() + 5
+        while self._with_argument(argument):
+            late = self.now() >= end
+            for pid in self._with_argument(argument):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+            if self.now() >= end + 5:
+                break
+            self.sleep(0.05)
+        return len(found)
+
+    @staticmethod
+    def _with_argument(argument: str) -> List[int]:
+        wanted = argument.encode("utf-8")
+        found = []
+        for name in glob.glob("/proc/[0-9]*/cmdline"):
+            with contextlib.suppress(OSError), open(name, "rb") as handle:
+                if wanted in handle.read(1 << 16).split(b"\0"):
+                    found.append(int(name.split("/")[2]))
+        return found
 
     # -- the service ------------------------------------------------------------------------------------------------
 

@@ -12,14 +12,17 @@ safe to be killed between any two steps:
   first one goes live. Until it is marked ``committed`` the old state can be restored; it is removed last of all.
 * Targets go live in the order given: what is referred to comes before what refers to it, so that a reload at any
   moment, by anybody, finds a configuration that is whole.
+* The journal has a hash of each file before and after. What somebody else has changed meanwhile, by its content, mode or
+  owner, is neither put back nor removed; where it names a file that is new, nothing is, for it would be incomplete.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 
 @dataclass(frozen=True)
@@ -116,8 +119,10 @@ class Transaction:
         self.journal = journal
 
     def missing(self, targets: Sequence[Target]) -> List[Target]:
-        """The targets that are not as they should be."""
-        return [target for target in targets if not target.matches(self.door.entry(target.path))]
+        """The targets that are not as they should be, once what a killed run left is undone."""
+        state = self._read()
+        stays = self._stays(state)
+        return [target for target in targets if not target.matches(self._before(state, stays, target.path))]
 
     def wrong_directories(self, directories: Sequence[Directory]) -> List[Directory]:
         """The directories that are not there or not as they should be."""
@@ -130,13 +135,14 @@ class Transaction:
         """
         before = [(item, self.door.directory_mode(item.path)) for item in directories]
         created = [item.path for item, mode in before if mode is None]
-        modes = {item.path: mode for item, mode in before if mode not in (None, -1, item.mode)}
+        modes = {item.path: (mode, item.mode) for item, mode in before if mode not in (None, -1, item.mode)}
         for item, mode in before:
             if item.path == self.journal.rpartition("/")[0] and mode in (None, -1):
                 self.door.make_directory(item.path, item.mode)
-        self._record("staging", targets, created, modes)
+        self._write(_State("staging", [_Row(target.path, "", "") for target in targets], created, modes))
         for item in directories:
             self.door.make_directory(item.path, item.mode)
+        rows = []
         for target in targets:
             old = self.door.entry(target.path)
             new = _beside(target.path, "new")
@@ -148,7 +154,8 @@ class Transaction:
                 self.door.write(new, target.content or b"", mode, owner)
             if old is not None:
                 self.door.hard_link(target.path, _beside(target.path, "old"))
-        self._record("swapping", targets, created, modes)
+            rows.append(_Row(target.path, _digest(old), _digest(self.door.entry(new))))
+        self._write(_State("swapping", rows, created, modes))
 
     def swap(self, targets: Sequence[Target]) -> None:
         """Make the staged files live, one atomic rename each, in order."""
@@ -161,7 +168,7 @@ class Transaction:
         :raises OSError: only where the old state is still what :meth:`undo` goes back to.
         """
         state = self._read()
-        self._record("committed", [Target(path) for path, _existed in state.paths], state.created, state.modes)
+        self._write(_State("committed", state.rows, state.created, state.modes))
         # What cannot be removed now is removed by the next run: it finds "committed".
         with contextlib.suppress(OSError):
             self._clean(self._read())
@@ -169,15 +176,34 @@ class Transaction:
     def put_back(self, keep: Sequence[str] = ()) -> str:
         """Put the old files back where the new ones may be live, and still know that this is under way.
 
+        What somebody else has changed stays, see :meth:`changed_by_others`.
+
         :param keep: paths that stay as they are.
         :returns: what was found, as :meth:`undo` says.
         """
         state = self._read()
         if state.name == "swapping":
-            for path, existed in reversed(state.paths):
-                if path not in keep:
-                    self._put_back(path, existed)
+            stays = {*keep, *self._stays(state)}
+            for row in reversed(state.rows):
+                if row.path not in stays:
+                    self._put_back(row)
         return state.name
+
+    def changed_by_others(self) -> List[str]:
+        """Paths of this transaction where neither its old file stands nor its new one."""
+        state = self._read()
+        if state.name != "swapping":
+            return []
+        return [row.path for row in state.rows if _digest(self.door.entry(row.path)) not in (row.old, row.new)]
+
+    def _stays(self, state: "_State") -> List[str]:
+        """What is not put back: all that others changed, or everything where that names a file which is new."""
+        changed = self.changed_by_others() if state.name == "swapping" else []
+        new = [row.path.encode("utf-8", "surrogateescape") for row in state.rows if not row.old]
+        entries = [self.door.entry(path) for path in changed]
+        if any(path in entry.content for entry in entries if entry for path in new):
+            return [row.path for row in state.rows]
+        return changed
 
     def undo(self, keep: Sequence[str] = ()) -> str:
         """Go back to the state before :meth:`stage`, from wherever this or an earlier run stopped.
@@ -205,33 +231,39 @@ class Transaction:
     def before(self, path: str) -> Optional[Entry]:
         """What :meth:`undo` would leave at a path."""
         state = self._read()
-        existed = dict(state.paths).get(path) if state.name == "swapping" else None
-        if existed is False:
-            return None
-        return (self.door.entry(_beside(path, "old")) if existed else None) or self.door.entry(path)
+        return self._before(state, self._stays(state), path)
 
-    def _put_back(self, path: str, existed: bool) -> None:
-        old = _beside(path, "old")
-        if not existed:
-            self.door.remove(path)
+    def _before(self, state: "_State", stays: Sequence[str], path: str) -> Optional[Entry]:
+        row = next((row for row in state.rows if row.path == path), None)
+        if state.name != "swapping" or row is None or path in stays:
+            return self.door.entry(path)
+        if not row.old:
+            return None
+        return self.door.entry(_beside(path, "old")) or self.door.entry(path)
+
+    def _put_back(self, row: "_Row") -> None:
+        old = _beside(row.path, "old")
+        if not row.old:
+            self.door.remove(row.path)
         elif self.door.entry(old) is not None:
-            self.door.rename(old, path)  # changes nothing where both are still one file
+            self.door.rename(old, row.path)  # changes nothing where both are still one file
 
     def _clean(self, state: "_State") -> None:
-        for path, _existed in state.paths:
-            self.door.remove(_beside(path, "new"))
-            self.door.remove(_beside(path, "old"))
+        for row in state.rows:
+            self.door.remove(_beside(row.path, "new"))
+            self.door.remove(_beside(row.path, "old"))
         # The journal goes last: as long as anything is left, it is known.
         if state.name != "committed":
             for path in reversed(state.created):
                 self.door.remove_directory(path)
-            for path, mode in state.modes.items():
-                self.door.make_directory(path, mode)
+            for path, (mode, set_to) in state.modes.items():
+                if self.door.directory_mode(path) == set_to:
+                    self.door.make_directory(path, mode)
         self.door.remove(self.journal)
 
-    def _record(self, name: str, targets: Sequence[Target], created: Sequence[str], modes: Mapping[str, int]) -> None:
-        rows = [[target.path, self.door.entry(target.path) is not None] for target in targets]
-        text = json.dumps({"version": 1, "state": name, "paths": rows, "created": list(created), "modes": modes})
+    def _write(self, state: "_State") -> None:
+        rows = [[row.path, row.old, row.new] for row in state.rows]
+        text = json.dumps({"version": 2, "state": state.name, "paths": rows, "created": state.created, "modes": state.modes})
         self.door.write(self.journal + ".new", text.encode("utf-8"), 0o600, (0, 0))
         self.door.rename(self.journal + ".new", self.journal)
 
@@ -240,16 +272,30 @@ class Transaction:
         if entry is None:
             return _State("", [], [], {})
         data = json.loads(entry.content.decode("utf-8"))
-        paths = [(row[0], row[1]) for row in data["paths"]]
-        return _State(data["state"], paths, data["created"], data.get("modes", {}))
+        modes = {path: (before, after) for path, (before, after) in data["modes"].items()}
+        return _State(data["state"], [_Row(*row) for row in data["paths"]], data["created"], modes)
+
+
+def _digest(entry: Optional[Entry]) -> str:
+    """Names all of what stands at a path; empty for nothing."""
+    return hashlib.sha256(repr(entry).encode("utf-8", "surrogateescape")).hexdigest() if entry else ""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A path of the journal: what stood there, empty for nothing, and what is to stand there, each by its :func:`_digest`."""
+
+    path: str
+    old: str
+    new: str
 
 
 @dataclass(frozen=True)
 class _State:
-    """What the journal says: every path with whether something was there, directories that were not, modes that were
-    other ones."""
+    """What the journal says: its rows, directories that were not there, and those whose mode was another one: that, and the one
+    that it was given."""
 
     name: str
-    paths: List[Tuple[str, bool]]
+    rows: List[_Row]
     created: List[str]
-    modes: Dict[str, int]
+    modes: Dict[str, Tuple[int, int]]

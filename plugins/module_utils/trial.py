@@ -18,6 +18,7 @@ from .layout import Layout
 from .live import Http, ScopeProbe, Way, problems
 from .passphrases import render_file
 from .scopes import Scope
+from .shown import said_of_lines
 from .store import Store, render_client_options, render_store
 from .transaction import Entry
 
@@ -83,8 +84,14 @@ class TrialNode(Http, Protocol):
     def stop(self, process: Any) -> None:
         """End it."""
 
-    def stop_stale(self, pid_file: str, command_part: str) -> None:
-        """End a program left over by an earlier run."""
+    def stop_stale(self, argument: str) -> int:
+        """End the programs of earlier runs that were started with this argument; how many there were."""
+
+    def directory_mode(self, path: str) -> Optional[int]:
+        """Permission bits of a directory; None where there is none."""
+
+    def real_path(self, path: str) -> str:
+        """The path with all symbolic links followed."""
 
     def now(self) -> float:
         """Seconds."""
@@ -93,10 +100,28 @@ class TrialNode(Http, Protocol):
         """Wait."""
 
 
-def clean(node: TrialNode) -> None:
-    """Remove what a killed run left of its trial."""
-    node.stop_stale(DIRECTORY + "/httpd.pid", DIRECTORY)
+def clean(node: TrialNode) -> bool:
+    """End the throw-away server that a killed run left, and remove its files; whether there was anything.
+
+    Both hold keys, and nothing that is live needs them: it is done in check mode too. The caller holds the node's lock.
+    """
+    found = node.stop_stale(DIRECTORY + "/httpd.conf") > 0 or node.directory_mode(DIRECTORY) is not None
     node.remove_tree(DIRECTORY)
+    return found
+
+
+def configtest(node: TrialNode, layout: Layout, *words: str) -> str:
+    """What httpd's configtest has against the live configuration; empty where it passes. Nothing secret is quoted.
+
+    :param words: further arguments of httpd.
+    """
+    status, said = node.run([layout.control, "-t", *words])
+    return said_of_lines(_without_noise(said), lambda path: _file_text(node, path)) if status else ""
+
+
+def _file_text(node: TrialNode, path: str) -> str:
+    entry = node.entry(node.real_path(path))
+    return entry.content.decode("utf-8", "replace") if entry else ""
 
 
 def run_trial(node: TrialNode, layout: Layout, version: Tuple[int, ...], probes: Sequence[ScopeProbe],
@@ -157,13 +182,13 @@ def _whole_configuration(node: TrialNode, layout: Layout, version: Tuple[int, ..
     loads = load_modules(node, layout, modules_for(scopes))
     text = "\n".join([*loads, _sections(scopes, version, 1, store_file, probes[0].identity if probes else "", quiet=True)])
     node.write(DIRECTORY + "/sections.conf", text.encode("utf-8"), 0o600, (0, 0))
-    status, said = node.run([layout.control, "-t", "-c", "Include %s/sections.conf" % DIRECTORY])
-    return "httpd's configtest refuses the new sections: %s" % _without_noise(said) if status else ""
+    said = configtest(node, layout, "-c", "Include %s/sections.conf" % DIRECTORY)
+    return "httpd's configtest refuses the new sections: %s" % said.replace(DIRECTORY + "/", "") if said else ""
 
 
 def _without_noise(said: str) -> str:
     lines = [line for line in said.splitlines() if not re.search("AH00558|AH02653|Action '", line)]
-    return " ".join(line.strip() for line in lines).replace(DIRECTORY + "/", "")
+    return " ".join(line.strip() for line in lines) or "it says nothing"
 
 
 def _until_answered(node: TrialNode, probes: Sequence[ScopeProbe], passphrases: Sequence[str], port: int,

@@ -36,6 +36,12 @@ def include_line(include_file: str) -> str:
     return 'Include "%s"' % include_file
 
 
+def is_include_of(row: str, folder: str) -> bool:
+    """Whether a line does nothing but include one file of a folder."""
+    words = _words(row)
+    return len(words) == 2 and words[0].lower() in ("include", "includeoptional") and posixpath.dirname(words[1]) == folder
+
+
 @dataclass
 class _Block:
     """A ``<VirtualHost>`` of a file.

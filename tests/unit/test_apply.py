@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from plugins.module_utils import apply
+from plugins.module_utils import apply, trial
 from plugins.module_utils.config import HEADER
 from plugins.module_utils.layout import DEBIAN, REDHAT
 from plugins.module_utils.store import parse_store
-from plugins.module_utils.transaction import Entry
+from plugins.module_utils.transaction import Entry, Transaction
 
-from .memory_node import A, MemoryNode, wish
+from .memory_node import A, B, Killed, MemoryNode, serving, wish
 
 
 class FakeNode:
@@ -44,6 +44,9 @@ class FakeWork:
     def put_back(self, keep=()):
         return self.state
 
+    def changed_by_others(self):
+        return []
+
     def undo(self, keep=()):
         return self.state
 
@@ -65,15 +68,6 @@ def test_a_failure_before_it_puts_the_old_state_back_with_a_fake_node():
         roll_back("swapping", node)
     assert caught.value.state == "restored"
     assert node.done == ["reload"]
-
-
-@pytest.mark.parametrize(("text", "shown"), [
-    ("  SessionCryptoPassphrase secret1\n", "  SessionCryptoPassphrase (hidden)\n"),
-    ('AuthLDAPBindPassword "a b"\nListen 80\n', "AuthLDAPBindPassword (hidden)\nListen 80\n"),
-    ('SessionCryptoPassphraseFile "/etc/x"\n', 'SessionCryptoPassphraseFile "/etc/x"\n'),
-])
-def test_a_diff_shows_no_secret_of_the_operators_own_files(text, shown):
-    assert apply._redacted(text) == shown
 
 
 class Files:
@@ -149,7 +143,7 @@ def test_a_diff_shows_no_password_of_the_database(before):
     if before:
         text = target.content.decode().replace("s3cret", "s3cret-too") if before == "same" else before
         node.files[target.path] = Entry("file", 0o600, (0, 0), text.encode())
-    (row,) = apply._diff(node, wanted, [target])
+    (row,) = apply._diff(Transaction(node, "/journal"), wanted, [target])
     assert "s3cret" not in str(row) and "DBDParams (hidden)" in row["after"]
     assert row["before"] != row["after"], "that something changes is shown"
 
@@ -193,3 +187,164 @@ def test_check_mode_before_the_driver_of_the_database_is_installed():
     with pytest.raises(apply.ApplyError, match="install libaprutil1-dbd-pgsql") as caught:
         apply.apply(Bare(), in_database(POSTGRESQL))
     assert caught.value.state == "untouched"
+
+
+# What a killed run left.
+
+def killed(node, wanted, at):
+    """A run that is killed before its step of that number; whether it was."""
+    node.steps.clear()
+    node.dies_at = at
+    try:
+        apply.apply(node, wanted)
+        return False
+    except Killed:
+        return True
+    finally:
+        node.dies_at = 0
+
+
+def killed_in_its_trial():
+    for at in range(1, 99):
+        node = serving([A])
+        assert killed(node, wish([A, B]), at)
+        if node.trials:
+            return node
+    raise AssertionError("no trial was seen")
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+@pytest.mark.parametrize("wanted", [wish([A]), wish([A, B])], ids=["the old keys", "the new keys"])
+def test_the_throw_away_server_of_a_killed_run_is_ended_in_check_mode_too(check_mode, wanted):
+    node = killed_in_its_trial()
+    assert any(path.startswith(trial.DIRECTORY) for path in node.files)
+    result = apply.apply(node, wanted, check_mode)
+    assert not node.trials and not any(path.startswith(trial.DIRECTORY) for path in node.files)
+    assert result.undone.startswith("the throw-away server of an interrupted run was ended, its files removed")
+    assert result.changes[0] == result.undone
+    assert "throw-away" not in apply.apply(node, wanted, check_mode).undone
+
+
+def test_check_mode_tells_what_will_change_once_a_killed_run_is_undone():
+    at = 0
+    while True:
+        at += 1
+        node = serving([A])
+        if not killed(node, wish([A, B], max_age=1800), at):
+            break
+        if not node.entry(DEBIAN.key_dir + "/.transaction.json"):
+            continue
+        before = {path: entry for path, entry in node.files.items() if not path.startswith("/run/")}
+        told = apply.apply(node, wish([A, B], max_age=1800), check_mode=True)
+        assert {path: entry for path, entry in node.files.items() if not path.startswith("/run/")} == before
+        done = apply.apply(node, wish([A, B], max_age=1800))
+        assert [path for path in told.changes if path[0] == "/"] == [path for path in done.changes if path[0] == "/"], at
+        assert told.diff == done.diff
+    assert at > 20
+
+
+SITE = "/etc/apache2/sites-available/www.conf"
+SITE_TEXT = b"<VirtualHost *:80>\n    ServerName www.example.test\n    SetEnv DB_PASSWORD s3cret\n</VirtualHost>\n"
+
+
+def with_host(keys, **more):
+    """The scope /app, and the same path of a virtual host."""
+    made = wish(keys, **more)
+    (probe,) = made.probes
+    hosts = replace(probe.scope, name="www", virtual_host="www.example.test", virtual_host_file=SITE)
+    return replace(made, probes=(probe, replace(probe, scope=hosts)))
+
+
+def site_node():
+    node = serving([A])
+    node.files[SITE] = Entry("file", 0o640, (0, 33), SITE_TEXT)
+    return node
+
+
+def test_a_diff_of_a_virtual_host_s_file_shows_our_line_and_nothing_else():
+    result = apply.apply(site_node(), with_host([A]), check_mode=True)
+    (row,) = [row for row in result.diff if row["before_header"] == SITE]
+    assert row["after"] == 'line 1: <VirtualHost *:80>\nline 4:     Include "%s"\n' % DEBIAN.include_file("www.example.test")
+    assert "s3cret" not in str(result)
+
+
+@pytest.mark.parametrize("keeps_our_line", [True, False])
+def test_a_line_that_an_administrator_wrote_after_a_kill_is_never_lost(keeps_our_line):
+    """Killed at every step; then the file of the virtual host is written anew, by certbot or by hand."""
+    seen, at = set(), 0
+    while True:
+        at += 1
+        node = site_node()
+        if not killed(node, with_host([A, B]), at):
+            break
+        ours = node.files[SITE].content
+        seen.add(ours == SITE_TEXT)
+        base = ours if keeps_our_line else SITE_TEXT
+        node.files[SITE] = replace(node.files[SITE], content=base.replace(b"*:80", b"*:80 *:8080"))
+        apply.apply(node, with_host([A, B]))
+        assert b"*:80 *:8080" in node.files[SITE].content and node.files[SITE].content.count(b"Include ") == 1, at
+        assert node.running == ((A, B), 3600)
+        assert apply.apply(node, with_host([A, B])).changes == []
+    assert seen == {True, False}
+
+
+def test_it_is_said_that_a_file_was_left_as_an_administrator_wrote_it():
+    node, at = site_node(), 0
+    while SITE_TEXT == node.files[SITE].content:
+        at, node = at + 1, site_node()
+        assert killed(node, with_host([A, B]), at + 1)
+    node.files[SITE] = replace(node.files[SITE], content=b"# new\n" + node.files[SITE].content)
+    undone = apply.apply(node, with_host([A, B])).undone
+    assert "%s was changed meanwhile by somebody else, and left alone" % SITE in undone
+
+
+# What is taken out of the inventory.
+
+def test_the_file_of_a_virtual_host_that_no_scope_wants_is_emptied_and_a_second_run_changes_nothing():
+    node = site_node()
+    apply.apply(node, with_host([A]))
+    path = DEBIAN.include_file("www.example.test")
+    assert b"<Location" in node.files[path].content
+    for check_mode in (True, False):
+        result = apply.apply(node, wish([A]), check_mode)
+        assert path in result.changes and "reload" in result.changes
+        assert any(row["before_header"] == path and "<Location" in row["before"] for row in result.diff)
+        assert any("scope www (www.example.test/app) is no longer in session_config_scopes" in text for text in result.warnings)
+    assert node.files[path].content == HEADER.encode()
+    assert apply.apply(node, wish([A])).changes == []
+    apply.apply(node, with_host([A]))
+    assert b"<Location" in node.files[path].content
+
+
+def test_a_file_that_is_not_ours_stays_and_keys_alone_empty_none():
+    node = site_node()
+    apply.apply(node, with_host([A]))
+    theirs = DEBIAN.include_dir + "/theirs.conf"
+    node.files[theirs] = Entry("file", 0o644, (0, 0), b"<Location /x>\n</Location>\n")
+    apply.apply(node, wish([A, B], only_keys=True))
+    assert b"<Location" in node.files[DEBIAN.include_file("www.example.test")].content
+    result = apply.apply(node, wish([A, B]))
+    assert theirs not in result.changes and b"<Location" in node.files[theirs].content
+
+
+# A scope that changes.
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_sessions_that_a_changed_scope_ends_are_warned_of_before_and_once(check_mode):
+    node, wanted = serving([A]), wish([A])
+    node.files[DEBIAN.conf_file] = replace(
+        node.files[DEBIAN.conf_file], content=node.files[DEBIAN.conf_file].content.replace(b"aes128", b"aes256"))
+    result = apply.apply(node, wanted, check_mode)
+    assert any("scope app: cipher changes from aes256 to aes128" in text for text in result.warnings)
+    if not check_mode:
+        assert apply.apply(node, wanted).warnings == []
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_an_error_that_quotes_an_operators_line_tells_no_secret(check_mode):
+    node = site_node()
+    node.run = lambda argv, timeout=60.0: (
+        1, "AH00526: Syntax error on line 3 of %s:\nSetEnv takes one or two arguments: s3cret" % SITE)
+    with pytest.raises(apply.ApplyError) as caught:
+        apply.apply(node, with_host([A, B]), check_mode)
+    assert "line 3 of %s: SetEnv takes one or two arguments: (hidden)" % SITE in str(caught.value)

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
+from plugins.module_utils import trial
 from plugins.module_utils.apply import ApplyError, apply
 from plugins.module_utils.layout import DEBIAN
 from plugins.module_utils.passphrases import parse_file, parse_ring, render_file
+from plugins.module_utils.transaction import Entry
 
 from .memory_node import A, B, C, Killed, MemoryNode, serving, wish
 
@@ -25,13 +29,19 @@ REFUSED = [
     (([A, B], ("r", 5)), ([A], ("r", 4)), OLDER),
     (([A, B], ("r", 5)), ([A, B], ("r", 4)), OLDER),
     (([A, B], ("r", 5)), ([A, C], ("r", 5)), COPIES),
-    (([A, B], ("r", 5)), ([B, A], ("r", 5)), COPIES),
+    (([A, B], ("r", 5)), ([B], ("r", 5)), COPIES),
+    (([A], ("r", 5)), ([C, A], ("r", 5)), COPIES),
     (([A, B], ("r", 5)), ([C, A], ("s", 9)), OTHER + NEW_FIRST),
     (([A, B], ("r", 5)), ([B, C], ("s", 1)), OTHER + NO_OLD),
     (([A, B], None), ([C, A, B], ("r", 1)), PLAIN + NEW_FIRST),
     (([A, B], None), ([B], ("r", 1)), PLAIN + NO_OLD),
 ]
+EDITED = "the passphrase file of this node was edited"
 TAKEN = [
+    (([B, A], ("r", 5)), ([A, B], ("r", 5)), EDITED),
+    (([A], ("r", 5)), ([A, B], ("r", 5)), EDITED),
+    (([B, B, A], ("r", 5)), ([A, B], ("r", 5)), EDITED),
+    (([B, A], None), ([A, B], ("r", 5)), ""),
     (([A], ("r", 5)), ([A, B], ("r", 6)), ""),
     (([A], ("r", 5)), ([B, A], ("r", 7)), ""),
     (([A, B], ("r", 5)), ([C], ("r", 6)), ""),
@@ -77,6 +87,25 @@ def test_what_is_taken_and_what_is_warned_of(has, given, warning, allow_loss):
     assert node.running[0] == tuple(given[0])
     assert node.files[DEBIAN.key_file].content.decode() == render_file(*given)
     assert apply(node, wish(*given)).changes == []
+
+
+HEAD, KEYS_AND_HEAD = render_file([], ("r", 5)), render_file([A, B], ("r", 5))
+
+
+@pytest.mark.parametrize("text", [
+    KEYS_AND_HEAD.replace(A, "# by hand\n" + A), KEYS_AND_HEAD + "\n\n", KEYS_AND_HEAD.replace("\n", "\r\n"),
+    KEYS_AND_HEAD.replace(A + "\n" + B, A + " " + B), KEYS_AND_HEAD.replace(A, A + "\n" + A), HEAD + B + "\n" + A + "\n",
+    HEAD + '"%s"\n' % A, HEAD, A + "\n" + B + "\n", "",
+], ids=["comment", "blank lines", "CRLF", "one line", "twice", "other order", "one missing", "none left", "no header", "empty"])
+def test_a_file_that_was_edited_so_that_nothing_can_be_lost_is_put_right(text):
+    node = serving([A, B], ("r", 5))
+    node.files[DEBIAN.key_file] = Entry("file", 0o600, (0, 0), text.encode())
+    node.logrotate()
+    result = apply(node, wish([A, B], ("r", 5)))
+    assert node.files[DEBIAN.key_file].content.decode() == KEYS_AND_HEAD
+    assert node.running == ((A, B), 3600)
+    assert [warning for warning in result.warnings if not warning.startswith(EDITED)] == []
+    assert apply(node, wish([A, B], ("r", 5))).changes == []
 
 
 def test_any_ring_is_taken_by_a_new_node_and_a_second_run_changes_nothing():
@@ -183,18 +212,46 @@ def test_after_a_kill_a_plain_list_goes_back_as_a_whole():
     (([C], None), ([C], ("s", 1))),
 ])
 def test_what_a_killed_run_left_is_not_touched_by_a_run_that_is_refused(begun, given):
-    """It is compared with the list that would be there once the killed run was undone."""
+    """It is compared with the list that would be there once the killed run was undone. Only its throw-away server is ended."""
     refused = 0
     for _at, node in killed_runs(lambda: serving([A], ("r", 5)), wish(*begun, max_age=1800)):
         if node.on_disk()[1] == 1800:
             continue  # committed, or its configuration is live
-        before = dict(node.files)
+        before = {path: entry for path, entry in node.files.items() if not path.startswith(trial.DIRECTORY)}
         node.steps.clear()
         with pytest.raises(ApplyError, match="Nothing was changed"):
             apply(node, wish(*given))
         assert (node.steps, node.files) == ([], before)
         refused += 1
     assert refused > 10
+
+
+def test_killed_before_a_reload_and_again_the_server_loads_in_the_end_what_is_on_the_disk():
+    """A key that was taken out is seen by no probe: only the journal knows that a reload is owed."""
+    tried = 0
+    for at, node in killed_runs(lambda: serving([A, B], ("r", 5)), wish([A], ("r", 6))):
+        again = 0
+        while True:
+            again += 1
+            second = copy.deepcopy(node)
+            if not killed(second, wish([A], ("r", 6)), again):
+                break
+            tried += 1
+            apply(second, wish([A], ("r", 6)))
+            assert second.running == second.on_disk() == ((A,), 3600), (at, again)
+    assert tried > 300
+
+
+def test_a_reload_that_fails_after_a_kill_is_said_and_still_owed():
+    for _at, node in killed_runs(lambda: serving([A, B], ("r", 5)), wish([A], ("r", 6))):
+        if node.on_disk()[0] == (A,) and node.running[0] == (A, B):
+            break
+    works, node.service_reload = node.service_reload, lambda: (1, "Job failed")
+    with pytest.raises(ApplyError, match="the files of an interrupted run are back, but httpd does not load them: Job failed"):
+        apply(node, wish([A], ("r", 6)))
+    node.service_reload = works
+    apply(node, wish([A], ("r", 6)))
+    assert node.running == ((A,), 3600)
 
 
 # A run that fails.

@@ -258,7 +258,7 @@ class TrialNode(Server):
         self.modes: dict[str, int] = {}
         self.running: list[object] = []
         self.started: list[list[str]] = []
-        self.stale: list[tuple[str, str]] = []
+        self.stale: list[str] = []
         self.time = 0.0
 
     def get(self, *given: Any) -> Answer:
@@ -304,8 +304,15 @@ class TrialNode(Server):
     def stop(self, process: object) -> None:
         self.running.remove(process)
 
-    def stop_stale(self, pid_file: str, command_part: str) -> None:
-        self.stale.append((pid_file, command_part))
+    def stop_stale(self, argument: str) -> int:
+        self.stale.append(argument)
+        return 1
+
+    def directory_mode(self, path: str) -> Optional[int]:
+        return self.modes.get(path)
+
+    def real_path(self, path: str) -> str:
+        return path
 
     def now(self) -> float:
         return self.time
@@ -424,9 +431,9 @@ def test_names_of_another_family() -> None:
 def test_what_a_killed_run_left_is_cleaned() -> None:
     node = TrialNode()
     node.write(trial.DIRECTORY + "/passphrases", b"x", 0o600, (0, 0))
-    trial.clean(node)
+    assert trial.clean(node) is True
     assert not node.files
-    assert node.stale == [(trial.DIRECTORY + "/httpd.pid", trial.DIRECTORY)]
+    assert node.stale == [trial.DIRECTORY + "/httpd.conf"]
 
 
 SERVER = {"host": "db.example.com", "database": "d", "user": "u", "password": "s3cret", "tls": "off"}

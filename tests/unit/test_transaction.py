@@ -336,6 +336,78 @@ def test_put_back_changes_nothing_that_undo_does_not(make_scene: Callable[[], Sc
     assert tree(scene.root) == done
 
 
+def rewritten(path: str) -> None:
+    """As certbot and editors do it: another file takes the place."""
+    Path(path + ".theirs").write_bytes(b"theirs\n" + (Path(path).read_bytes() if os.path.exists(path) else b""))
+    os.rename(path + ".theirs", path)
+
+
+BY_OTHERS: dict[str, Callable[[str], object]] = {
+    "rewritten": rewritten,
+    "appended": lambda path: Path(path).open("ab").write(b"theirs\n"),
+    "removed": os.unlink,
+    "given another mode": lambda path: os.chmod(path, 0o612),
+    "given away": lambda path: os.chown(path, 77, 77),
+    "made a link": lambda path: (os.unlink(path), os.symlink("/their/file", path)),
+}
+
+
+@pytest.mark.parametrize("what", BY_OTHERS)
+def test_what_others_changed_after_the_kill_is_left_alone(make_scene: Callable[[], Scene], what: str) -> None:
+    """Each file, at each moment: it stays as they left it, also where undoing is killed and begun again; the rest goes back."""
+    _changes, journal = plan(make_scene())
+    tried = 0
+    for at in range(journal["swapping"], journal["committed"]):
+        for number in range(len(make_scene().targets)):
+            scene = make_scene()
+            scene.die(at, "after")
+            path = scene.targets[number].path
+            if (os.path.islink(path) and what not in ("removed", "made a link")) or not os.path.lexists(path):
+                continue
+            old_names = (look(path), scene.old.get(path))
+            BY_OTHERS[what](path)
+            theirs = look(path)
+            if theirs in old_names:
+                continue
+            tried += 1
+            where = "%s %s, killed after change %d" % (path, what, at)
+            assert scene.work().changed_by_others() == [path], where
+            with contextlib.suppress(Killed):
+                scene.work(MortalNode(1 + at % 5, "after")).undo()
+            scene.work().undo()
+            assert look(path) == theirs, where
+            for target in scene.targets:
+                for needed in scene._needs(target.path):
+                    assert os.path.exists(needed) or what in ("removed", "made a link"), "%s: %s is missing" % (where, needed)
+            named = theirs and theirs[0] == "file" and b"Include" in bytes(theirs[-1])  # type: ignore[call-overload]
+            if not named:
+                rest = {target.path for target in scene.targets} - {path}
+                assert {one: look(one) for one in rest} == {one: scene.old.get(one) for one in rest}, where
+            assert not scene.work().pending() and not [one for one in tree(scene.root) if "mod-session-" in one], where
+    assert tried > 5
+
+
+def test_where_a_file_of_others_names_a_new_one_all_of_the_new_state_stays(make_scene: Callable[[], Scene]) -> None:
+    _changes, journal = plan(make_scene())
+    scene = make_scene()
+    scene.die(journal["committed"] - 1, "after")
+    rewritten(scene.at("conf-available/fleet.conf"))  # it includes one that is new
+    expected = {target.path: look(target.path) for target in scene.targets}
+    assert scene.work().undo() == "swapping"
+    assert {path: look(path) for path in expected} == expected
+
+
+def test_a_directory_whose_mode_others_changed_keeps_it(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.mkdir(mode=0o755)
+    (keys / "mine").touch()
+    work = Transaction(Node("no-such-service"), str(keys / "journal"))
+    work.stage([Directory(str(keys), 0o700)], [Target(str(keys / "new"), b"x")])
+    keys.chmod(0o750)
+    work.undo()
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o750
+
+
 @pytest.mark.parametrize("moment", ["staging", "swapping", "committed"])
 def test_undo_killed_again_and_again(make_scene: Callable[[], Scene], moment: str) -> None:
     changes, journal = plan(make_scene())
