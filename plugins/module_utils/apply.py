@@ -18,7 +18,7 @@ from .passphrases import fingerprint, parse_file, parse_ring, render_file
 from .scopes import Scope
 from .store import Store, render_client_options, render_store
 from .transaction import Directory, Door, Entry, Target, Transaction
-from .vhost_file import include_files, is_include_of, with_includes
+from .vhost_file import include_files, is_include_of, rivals, with_includes
 
 LOCK = "/run/mod-session-fleet.lock"
 LOCK_SECONDS = 120.0
@@ -191,7 +191,9 @@ def _virtual_host_files(node: ApplyNode, layout: Layout, scopes: Sequence[Scope]
         served = {port: [line for host, file, line in hosts if file == path and host.port in (0, port)
                          and name in (host.name.lower(), *map(str.lower, host.aliases))] for port in ports}
         try:
-            texts[path] = with_includes(texts[path], name, ports, parse_defines(settings), served)
+            texts[path] = with_includes(texts[path], name, ports, parse_defines(settings), served,
+                                        sorted({other for scope in scopes if scope.virtual_host == name
+                                                for other in rivals(scope, scopes)}))
         except LookupError as error:
             scope = first[path, name]
             raise ApplyError("scope %s: %s: %s" % (scope.name, scope.virtual_host_file, error), "untouched") from error

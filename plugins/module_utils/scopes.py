@@ -285,6 +285,8 @@ def _no_conflicts(scopes: Sequence[Scope]) -> None:
             if (one.virtual_host, one.path) == (other.virtual_host, other.path):
                 raise ScopeError("scope %s has the same path and virtual host" % other.name, one.name, "path")
             for wide, narrow in ((one, other), (other, one)):
+                if wide.virtual_host and not narrow.virtual_host:
+                    _not_taken(wide, narrow)
                 if wide.virtual_host in ("", narrow.virtual_host) and _below(narrow.path, wide.path):
                     _no_inherited_exclusion(wide, narrow)
                     _no_inherited_cookie_store(wide, narrow)
@@ -298,9 +300,28 @@ def _no_conflicts(scopes: Sequence[Scope]) -> None:
                         one.name, option)
 
 
+def _not_taken(wide: Scope, narrow: Scope) -> None:
+    """httpd merges the sections of a virtual host after those of the whole server, however narrow these are.
+
+    With equal paths that is what is meant: the virtual host has a scope instead of the server's.
+    """
+    if narrow.path != wide.path and _below(narrow.path, wide.path):
+        raise ScopeError(
+            "scope %s takes %s on %s: httpd merges what a virtual host has after what the whole server has, so that the path %s "
+            "there wins over the narrower %s here. Give scope %s that virtual_host too (and another scope for each further host "
+            "that is to have it), or leave virtual_host out of scope %s" % (
+                wide.name, narrow.path, wide.virtual_host, wide.path, narrow.path, narrow.name, wide.name),
+            narrow.name, "virtual_host")
+
+
 def _no_inherited_exclusion(wide: Scope, narrow: Scope) -> None:
     """Excluded prefixes of a wider section of httpd hold in the narrower ones inside it as well."""
     for prefix in wide.exclude:
+        inside = prefix.startswith(narrow.path.rstrip("/") + "/") and not any(map(prefix.startswith, narrow.exclude))
+        if inside and not narrow.probe_path.startswith(prefix):
+            raise ScopeError("%s would turn sessions off in that part of scope %s too: httpd adds up what sections exclude. Add "
+                             "it to exclude of scope %s if that is meant, or leave the prefix out" % (
+                                 prefix, narrow.name, narrow.name), wide.name, "exclude")
         if narrow.probe_path.startswith(prefix):
             raise ScopeError("%s would turn sessions off in scope %s too. That scope has its own sessions anyway: leave "
                              "the prefix out" % (prefix, narrow.name), wide.name, "exclude")

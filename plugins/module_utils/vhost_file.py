@@ -76,8 +76,16 @@ class _File:
     uses: List[Tuple[int, List[str]]] = field(default_factory=list)
 
 
+def rivals(scope: Scope, scopes: Sequence[Scope]) -> List[str]:
+    """Other virtual hosts with a scope on the same port that reaches the same paths: they cannot be one block with this one."""
+    mine = scope.path.rstrip("/") + "/"
+    return [other.virtual_host for other in scopes
+            if other.virtual_host not in ("", scope.virtual_host) and other.port == scope.port
+            and (mine.startswith(other.path.rstrip("/") + "/") or (other.path.rstrip("/") + "/").startswith(mine))]
+
+
 def with_includes(text: str, host: str, files: Mapping[int, str], defines: Optional[Mapping[str, str]] = None,
-                  served: Optional[Mapping[int, Collection[int]]] = None) -> str:
+                  served: Optional[Mapping[int, Collection[int]]] = None, others: Collection[str] = ()) -> str:
     """The file's text with each ``Include`` at the end of the blocks that serve its scopes, and nowhere else.
 
     A block is the host's if its ServerName or one of its ServerAlias names it (with or without a port); a wildcard that
@@ -87,6 +95,7 @@ def with_includes(text: str, host: str, files: Mapping[int, str], defines: Optio
     :param files: by port, the file to include.
     :param defines: variables of httpd, as ``-S`` tells them.
     :param served: by port, the lines of this file where a block begins that httpd itself says to serve the host.
+    :param others: hosts that must not be served by the same block, as :func:`rivals` tells them.
     :raises LookupError: no block that can be edited serves the host on one of the ports, or a block is not closed. The text is
         the end of a sentence, with what to do.
     """
@@ -104,6 +113,11 @@ def with_includes(text: str, host: str, files: Mapping[int, str], defines: Optio
             continue
         wanted = {port: path for port, path in files.items() if port in told or (block.names_host(host) and block.is_for(port))}
         missing -= set(wanted)
+        both = [other for other in others if block.names_host(other)]
+        if wanted and both:
+            raise LookupError("the block in line %d serves %s and %s, which have scopes for the same paths: httpd would have the "
+                              "last one for both names. Keep the scopes of one of these names: it holds for the others too" % (
+                                  block.line, host, " and ".join(both)))
         for row in inside:
             if _is_of_host(rows[row], host, files):
                 rows[row] = ""

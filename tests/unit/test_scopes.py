@@ -291,7 +291,7 @@ def test_a_database_inside_a_scope_of_cookies_is_refused(wide: dict[str, Any], n
     ("one", "other"),
     [
         ({"path": "/b"}, {"path": "/bc"}),
-        ({"path": "/b", "virtual_host": "x.com"}, {"path": "/b/c"}),
+        ({"path": "/b/c", "virtual_host": "x.com"}, {"path": "/b"}),
         ({"path": "/b", "virtual_host": "x.com"}, {"path": "/b/c", "virtual_host": "y.com"}),
     ],
 )
@@ -312,7 +312,7 @@ DESTROY = "they would destroy each other's sessions. Give one of them another co
         ({"path": "/"}, {"path": "/b"}, "cookie_path"),
         ({"path": "/a"}, {"path": "/a/b"}, "cookie_path"),
         ({"path": "/a", "cookie_path": "/"}, {"path": "/b"}, "cookie_path"),
-        ({"path": "/", "virtual_host": "x.com"}, {"path": "/b"}, "cookie_path"),
+        ({"path": "/", "cookie_path": "/"}, {"path": "/b", "virtual_host": "x.com"}, "cookie_path"),
         ({"path": "/", "virtual_host": "x.com"}, {"path": "/b", "virtual_host": "X.com"}, "cookie_path"),
         # One cookie, that only one of them can open.
         ({"cookie_path": "/"}, {"cookie_path": "/", "cipher": "aes128"}, "cipher"),
@@ -378,6 +378,17 @@ def test_an_excluded_prefix_would_hold_inside_a_narrower_scope(wide: dict[str, A
         error = refusal(raw)
         assert (error.scope, error.option) == ("a", "exclude")
         assert "%s would turn sessions off in scope b too" % wide["exclude"][-1] in str(error)
+
+
+@pytest.mark.parametrize("prefix", ["/b/static", "/b/static/deep", "/b/.hidden"])
+def test_an_excluded_prefix_would_hold_in_a_part_of_a_narrower_scope(prefix: str) -> None:
+    first, second = {**A, "path": "/", "exclude": ["/x", prefix]}, {**B, "cookie_name": "other"}
+    for raw in ([first, second], [second, first]):
+        error = refusal(raw)
+        assert (error.scope, error.option) == ("a", "exclude")
+        assert "%s would turn sessions off in that part of scope b too" % prefix in str(error)
+    parse_scopes([first, {**second, "exclude": [prefix]}])
+    parse_scopes([first, {**second, "exclude": ["/b/s", "/b/.h"]}])
 
 
 json = st.recursive(

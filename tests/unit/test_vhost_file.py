@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from plugins.module_utils.layout import DEBIAN
 from plugins.module_utils.scopes import parse_scopes
-from plugins.module_utils.vhost_file import include_files, include_line, with_includes
+from plugins.module_utils.vhost_file import include_files, include_line, rivals, with_includes
 
 FILE = "/etc/apache2/mod_session.d/www.example.com.conf"
 HOST = "www.example.com"
@@ -168,6 +168,21 @@ def test_a_host_with_scopes_on_two_ports_has_a_file_for_each() -> None:
     both = "".join(block.replace("</V", LINE + "</V") for block in blocks.values())
     assert with_includes(both, HOST, by_port) == "".join(
         block.replace("</V", LINE.replace(FILE, by_port[port]) + "</V") for port, block in blocks.items())
+
+
+def test_two_names_of_one_block_cannot_both_have_a_scope_for_a_path() -> None:
+    def scopes(*rows: tuple[str, str, int]):
+        return parse_scopes([
+            {"name": "s%d" % number, "path": path, "virtual_host": host, "port": port, "cookie_name": "c%d" % number}
+            for number, (host, path, port) in enumerate(rows)])
+
+    one, *more = scopes((HOST, "/shop", 80), ("a", "/", 80), ("b", "/shop/x", 80), ("c", "/blog", 80), ("d", "/", 443))
+    assert rivals(one, (one, *more)) == ["a", "b"]
+    text = VHOST.replace("</V", "ServerAlias a\n</V")
+    with pytest.raises(LookupError) as caught:
+        with_includes(text, HOST, {80: FILE}, others=["a", "b"])
+    assert str(caught.value).startswith("the block in line 1 serves www.example.com and a, which have scopes for the same paths")
+    assert with_includes(text, HOST, {80: FILE}, others=["b"]) == text.replace("</V", LINE + "</V")
 
 
 def test_what_httpd_itself_says_of_a_block_counts() -> None:
