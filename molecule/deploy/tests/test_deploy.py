@@ -117,7 +117,7 @@ def test_changing_the_key_that_encrypts_in_one_step_is_warned_of():
 def test_scope_of_a_virtual_host_needs_one_include_in_the_operators_file():
     path = "/etc/apache2/sites-available/www.conf"
     journey.on("n1", "cat > %s && a2ensite -q www && systemctl reload apache2" % path, stdin=VHOST)
-    one = {"name": "www", "path": "/", "virtual_host": "www.example.test", "virtual_host_file": path, "cookie_name": "www"}
+    one = {"name": "www", "path": "/www", "virtual_host": "www.example.test", "virtual_host_file": path, "cookie_name": "www"}
     extra = {"session_config_scopes": [journey.APP, one]}
     first = journey.playbook("deploy", "--limit", "n1", extra=extra)
     assert first.status == 0, first.output
@@ -129,7 +129,7 @@ def test_scope_of_a_virtual_host_needs_one_include_in_the_operators_file():
     assert text.count("Include") == 1
     scope = journey.scope(**one, max_age=3600, request_header="", response_header="")
     assert journey.serves("n1", journey.fleet_keys(), scope)
-    answer, _body = journey.get("n1", "/", host="localhost")
+    answer, _body = journey.get("n1", "/www", host="localhost")
     assert not any(name.lower() == "set-cookie" for name, _value in answer.headers), "only that virtual host has the scope"
     journey.on("n1", "a2dissite -q www && rm %s && systemctl reload apache2" % path)
     assert journey.playbook("deploy", "--limit", "n1").status == 0

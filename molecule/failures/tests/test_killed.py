@@ -15,7 +15,7 @@ printf '<VirtualHost *:80>\\n    ServerName www.example.test\\n</VirtualHost>\\n
 ln -s ../sites-available/www.conf /etc/apache2/sites-enabled/www.conf
 systemctl reload apache2
 """ % SITE
-WWW = {"name": "www", "path": "/", "virtual_host": "www.example.test", "virtual_host_file": SITE, "cookie_name": "www"}
+WWW = {"name": "www", "path": "/www", "virtual_host": "www.example.test", "virtual_host_file": SITE, "cookie_name": "www"}
 
 
 BEFORE = {"n1": "nothing", "n2": "an older state", "n3": "a ring"}

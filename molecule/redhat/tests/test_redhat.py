@@ -196,7 +196,7 @@ def test_module_file_is_missing(old_state):
 def test_scope_of_a_virtual_host_needs_one_include_in_the_operators_file():
     path = "/etc/httpd/conf.d/www.conf"
     journey.on(NODE, "cat > %s && systemctl reload httpd" % path, stdin=VHOST)
-    one = {"name": "www", "path": "/", "virtual_host": "www.example.test", "virtual_host_file": path, "cookie_name": "www"}
+    one = {"name": "www", "path": "/www", "virtual_host": "www.example.test", "virtual_host_file": path, "cookie_name": "www"}
     extra = {"session_config_scopes": [journey.APP, one]}
     deploy("--limit", NODE, **extra)
     assert deploy("--limit", NODE, **extra).changed == 0

@@ -12,7 +12,7 @@ from tests import journey
 NODE = "rh1"
 SITE = "/etc/httpd/conf.d/www.conf"
 RESET = (journey.ROOT / "molecule" / "default" / "reset.sh").read_text()
-WWW = {"name": "www", "path": "/", "virtual_host": "www.example.test", "virtual_host_file": SITE, "cookie_name": "www"}
+WWW = {"name": "www", "path": "/www", "virtual_host": "www.example.test", "virtual_host_file": SITE, "cookie_name": "www"}
 # Red Hat ships no virtual host, and the first one answers for every name.
 WITH_SITE = RESET + """
 for name in localhost www.example.test; do printf '<VirtualHost *:80>\\n    ServerName %%s\\n</VirtualHost>\\n' $name; done > %s
