@@ -174,6 +174,8 @@ TROUBLES = (
     Trouble("session_env", "programs see the session in HTTP_SESSION", "session_env", later("SessionEnv On", path="/other")),
     Trouble("htaccess_allowed", ".htaccess files may change sessions", "htaccess_allowed",
             f"printf '<Directory /var/www/html>\\nAllowOverride AuthConfig\\n</Directory>\\n' >{LATER}; {RELOAD}"),
+    Trouble("narrowed", "no session in one part of the site, or one that ends sooner", "scope_narrowed",
+            later("Session Off", path="/app/public")),
     Trouble("framework", "logins of the application itself never last, while all is well here", "cookie_of_framework",
             edit(r"s/httpd\\\{0,1\}-session/session/"), nodes=("n1", "n2", "n3"), extra={"session_config_scopes": [
                 {"name": "app", "path": "/app", "max_age": 3600, "request_header": "X-Session",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, Tuple
 
-from .findings import FAIL, INFO, UNKNOWN, WARN
+from .findings import FAIL, INFO, WARN
 
 
 @dataclass(frozen=True)
@@ -201,6 +201,10 @@ CAUSES: Dict[str, Cause] = {
     "htaccess_allowed": Cause(
         INFO, ".htaccess files may change sessions",
         "AllowOverride AuthConfig lets one replace the fleet's keys. Where it is not needed: AllowOverride None."),
+    "scope_narrowed": Cause(
+        INFO, "a part of the scope has settings of its own",
+        "Sessions are off there, end sooner, or are others than the scope's, as the line that is named says. If that is not "
+        "meant, remove it.", ("path_cut_off",)),
     "cookie_of_framework": Cause(
         INFO, "the session cookie is called like that of a web framework",
         "hide_cookie takes it from the backend: an application of that framework never gets its own cookie back, and its "
@@ -232,6 +236,11 @@ CAUSES: Dict[str, Cause] = {
         "Each AH01842 is a session that this node could not open and replaced by an empty one. Where nothing above explains "
         "it, it "
         "was a key that is mended by now, a rotation by hand, or forged cookies: compare the hours with your changes.", ()),
+    "log_undated": Cause(
+        WARN, "lines of an error log have no time that can be read",
+        "They may be of any year, so that they count for nothing. Give ErrorLogFormat a time: %t, %{u}t or %{cu}t.", ()),
     "log_unread": Cause(
-        UNKNOWN, "an error log could not be read", "What is in it is not known; see the reason.", ()),
+        WARN, "an error log could not be read", "What is in it is not known; see the reason.", ()),
+    "log_not_begun": Cause(
+        INFO, "an error log has no file yet", "Its program makes the file with the first line: none was written.", ()),
 }

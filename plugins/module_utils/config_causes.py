@@ -14,12 +14,14 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from typing import Callable, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from .causes import Symptom
 from .cookie import CIPHERS
 from .httpd_config import Node, VirtualHost, names_of, walk
+from .hygiene import cookie_deviations
 from .layout import Layout
+from .probe import parse_set_cookie
 from .scopes import Scope
 
 NEEDED = ("session", "session_cookie", "session_crypto")
@@ -77,7 +79,7 @@ def judge(tree: Node, modules: Sequence[str], hosts: Sequence[VirtualHost], scop
     if missing:
         found.append(Symptom("module_missing", "httpd -M does not list %s" % ", ".join("mod_%s" % name for name in missing)))
     for scope in scopes:
-        found += _judge_scope(tree, scope, layout)
+        found += _judge_scope(tree, hosts, scope, layout)
         found += _plain_http(tree, hosts, scope)
         if scope.framework:
             found.append(Symptom("cookie_of_framework", "cookie_name %s is the default of %s" % (
@@ -91,12 +93,53 @@ def _store_modules(scopes: Sequence[Scope]) -> Tuple[str, ...]:
 
 # -- one scope --------------------------------------------------------------------------------------------------------
 
-def _judge_scope(tree: Node, scope: Scope, layout: Layout) -> List[Symptom]:
+def serving(tree: Node, hosts: Sequence[VirtualHost], scope: Scope) -> List[Optional[Node]]:
+    """The sections of the virtual hosts that answer for a scope; None stands for the server outside of all virtual hosts.
+
+    A scope of the whole server is served by every one. A scope of a virtual host is served, on its port, by the first one on
+    each address that has its name; where none has, by the first of each address.
+    """
+    blocks = {node.place: node for node in tree.named("VirtualHost")}
+    if not scope.virtual_host:
+        return [None, *blocks.values()]
+    by_name: Dict[int, Node] = {}
+    defaults: Dict[int, Node] = {}
+    taken = set()
+    for host in hosts:
+        block = blocks.get(host.place)
+        if block is None or host.port not in (0, scope.port):
+            continue
+        names = [host.name.lower(), *map(str.lower, host.aliases), *names_of(block)]
+        if host.default:
+            defaults[id(block)] = block
+        if (host.address, host.port) not in taken and any(fnmatch.fnmatchcase(scope.virtual_host, name) for name in names):
+            taken.add((host.address, host.port))
+            by_name[id(block)] = block
+    return list((by_name or defaults).values()) or [None]
+
+
+def _of_host(tree: Node, block: Optional[Node]) -> Iterator[Tuple[Node, Tuple[Node, ...]]]:
+    """What httpd merges for one virtual host: all that stands in it, and all that stands in none."""
+    for node, inside in walk(tree):
+        if not inside or inside[0].name.lower() != "virtualhost" or inside[0] is block:
+            yield node, inside
+
+
+def _judge_scope(tree: Node, hosts: Sequence[VirtualHost], scope: Scope, layout: Layout) -> List[Symptom]:
+    """Each virtual host by itself; what stands in none is told once."""
+    found: Dict[Tuple[str, str], Symptom] = {}
+    for block in serving(tree, hosts, scope):
+        for symptom in _judge_in(tree, block, scope, layout):
+            found.setdefault((symptom.code, symptom.evidence), symptom)
+    return list(found.values())
+
+
+def _judge_in(tree: Node, block: Optional[Node], scope: Scope, layout: Layout) -> List[Symptom]:
     found: List[Symptom] = []
     included: List[Tuple[Node, Tuple[Node, ...]]] = []
-    own = _own_section(tree, scope, layout)
-    places = url_places(tree)
-    for node, inside in walk(tree):
+    own = _own_section(tree, block, scope, layout)
+    places = url_places(tree, block)
+    for node, inside in _of_host(tree, block):
         if node.section or not _DIRECTIVES.match(node.name) or _is_own(node, layout):
             continue
         if own is None or not _in_force(inside, scope, places):
@@ -111,11 +154,13 @@ def _judge_scope(tree: Node, scope: Scope, layout: Layout) -> List[Symptom]:
     return found
 
 
-def _own_section(tree: Node, scope: Scope, layout: Layout) -> Optional[Tuple[int, bool]]:
+def _own_section(tree: Node, block: Optional[Node], scope: Scope, layout: Layout) -> Optional[Tuple[int, bool]]:
     """Order of the scope's own section, and whether it stands in a virtual host; None where it is not there."""
-    for node, inside in walk(tree):
+    for node, inside in _of_host(tree, block):
         if node.section and node.name.lower() == "location" and _is_own(node, layout) and node.words[:1] == (scope.path,):
-            return node.order, any(section.name.lower() == "virtualhost" for section in inside)
+            in_host = any(section.name.lower() == "virtualhost" for section in inside)
+            if in_host is bool(scope.virtual_host):
+                return node.order, in_host
     return None
 
 
@@ -129,8 +174,6 @@ def _in_force(inside: Sequence[Node], scope: Scope, places: Sequence[Tuple[str, 
     """Whether sections let a directive in them act on a part of a scope."""
     for section in inside:
         kind = section.name.lower()
-        if kind == "virtualhost" and scope.virtual_host and scope.virtual_host.lower() not in names_of(section):
-            return False
         if kind in ("location", "locationmatch") and not _touches(section, scope.path):
             return False
         if kind == "directory" and not _directory_touches(section, scope.path, places):
@@ -186,13 +229,15 @@ def _pattern_touches(pattern: str, path: str) -> bool:
     return "|" not in re.sub(r"\([^)]*\)", "", bare) and begins.startswith(path.rstrip("/") + "/")
 
 
-def url_places(tree: Node) -> List[Tuple[str, str]]:
-    """Which URL is which directory: DocumentRoot and Alias, of the server and of all virtual hosts."""
+def url_places(tree: Node, block: Optional[Node]) -> List[Tuple[str, str]]:
+    """Which URL is which directory in one virtual host: DocumentRoot and Alias, its own and the server's."""
     found = []
-    for node, _inside in walk(tree):
+    own_root = block is not None and bool(block.named("DocumentRoot"))
+    for node, inside in _of_host(tree, block):
         name = node.name.lower()
         if name == "documentroot" and node.words:
-            found.append(("/", node.words[0]))
+            if inside or not own_root:
+                found.append(("/", node.words[0]))
         elif name in ("alias", "scriptalias") and len(node.words) == 2:
             found.append((node.words[0], node.words[1]))
     return found
@@ -241,6 +286,13 @@ def _override(node: Node, inside: Sequence[Node], scope: Scope, layout: Layout) 
     name, words = node.name.lower(), node.words
     value = words[0] if words else ""
     where = _where(node, inside)
+    location = next((one for one in reversed(inside) if one.name.lower() in ("location", "locationmatch")), None)
+    part = location is not None and not _if(inside) and _only_a_part(location, scope.path)
+    if location is not None and part and _own_session(location, scope):
+        return [Symptom("scope_narrowed", "%s: <%s> has a session of its own" % (
+            location.place, " ".join((location.name, *location.words))), scope.name)]
+    if name == "sessionmaxage" and location is not None and _logs_out(location):
+        return []
     if name == "sessioncryptopassphrase":
         return [Symptom("passphrase_override", where, scope.name)]
     if name == "sessioncryptopassphrasefile":
@@ -248,16 +300,24 @@ def _override(node: Node, inside: Sequence[Node], scope: Scope, layout: Layout) 
     said = "%s %s" % (where, " ".join(words))
     if name == "sessionexclude" and not _excludes(value, scope.path):
         return []
+    if name == "sessionexclude" and not scope.path.startswith(value):
+        return [Symptom("scope_narrowed", said, scope.name)]
+    if name == "session" and value.lower() == "off" and part:
+        return [Symptom("scope_narrowed", said, scope.name)]
     if name == "sessionmaxage":
         number = re.match(r"[+-]?\d+", value)  # httpd takes 60s for 60, and a word for 0
         age = int(number.group(0)) if number else 0
+        if part and 0 < age < scope.max_age:
+            return [Symptom("scope_narrowed", "%s; %d in the rest of the scope" % (said, scope.max_age), scope.name)]
         code = "max_age_negative" if age < 0 else "max_age_off" if age == 0 else "max_age_differs"
         return [Symptom(code, "%s; expected %d" % (said, scope.max_age), scope.name)] if age != scope.max_age else []
     if name == "sessioncryptocipher" and value.lower() not in CIPHERS:
         return [Symptom("cipher_unknown", said, scope.name)]
     if name in ("sessioncookieremove", "sessiondbdcookieremove"):
         return [Symptom("cookie_removed", said, scope.name)] if value.lower() == "on" else []
-    harmless = {"session": "on", "sessioncryptocipher": scope.cipher}.get(name)
+    harmless = {"session": "on", "sessioncryptocipher": scope.cipher, "sessionheader": scope.response_header.lower()}.get(name)
+    if name == ("sessiondbdcookiename" if scope.store == "dbd" else "sessioncookiename") and _same_cookie(words, scope):
+        return []
     if name == "sessionexpiryupdateinterval" and re.match(r"\d+\Z", value) and int(value) >= scope.max_age:
         return [Symptom("scope_shadowed", said + ": no session is ever sent anew", scope.name)]
     # SessionCookieName2 adds a Set-Cookie2, which no browser reads.
@@ -266,6 +326,42 @@ def _override(node: Node, inside: Sequence[Node], scope: Scope, layout: Layout) 
     if harmless is not None and value.lower() == harmless:
         return []
     return [Symptom("scope_shadowed", said, scope.name)]
+
+
+def _if(inside: Sequence[Node]) -> bool:
+    return bool({"if", "elseif", "else"} & {section.name.lower() for section in inside})
+
+
+def _only_a_part(section: Node, path: str) -> bool:
+    """Whether a Location that is in force for a path leaves a part of it out."""
+    words, below = section.words, path.rstrip("/") + "/"
+    if section.name.lower() == "locationmatch" or words[0] == "~":
+        try:
+            return not any(re.search(words[-1], one) for one in (path, below))
+        except re.error:
+            return False
+    if any(letter in words[0] for letter in "*?["):
+        return len(words[0].strip("/").split("/")) > len([one for one in path.split("/") if one])
+    return words[0].startswith(below) and words[0] != below
+
+
+def _own_session(section: Node, scope: Scope) -> bool:
+    """Whether a section names another cookie, so that its sessions are other ones than the scope's."""
+    names = {node.words[0] for node in section.named("SessionCookieName", "SessionDBDCookieName") if node.words}
+    return bool(names) and scope.cookie_name not in names
+
+
+def _logs_out(section: Node) -> bool:
+    """Whether a section is mod_auth_form's logout, which ends the session by a short max age."""
+    return any(node.words[:1] == ("form-logout-handler",) for node in section.named("SetHandler"))
+
+
+def _same_cookie(words: Sequence[str], scope: Scope) -> bool:
+    """Whether a cookie's name and attributes are those of the scope."""
+    if words[:1] != (scope.cookie_name,):
+        return False
+    text = "%s=;%s" % (words[0], ";".join(words[1:]))
+    return not [found for found in cookie_deviations(scope, parse_set_cookie(text)) if found[0] != "max_age"]
 
 
 # -- all of the configuration -----------------------------------------------------------------------------------------
@@ -339,7 +435,9 @@ def _plain_http(tree: Node, hosts: Sequence[VirtualHost], scope: Scope) -> List[
     blocks = {node.place: node for node, _inside in walk(tree) if node.section and node.name.lower() == "virtualhost"}
     for host in hosts:
         block = blocks.get(host.place)
-        if block is None or host.port == scope.port or _directive(block, "SSLEngine") == "on":
+        if block is None or host.port == scope.port or _directive(block, "SSLEngine") in ("on", "optional"):
+            continue
+        if host.address.startswith("127.") or host.address == "[::1]":
             continue
         if scope.virtual_host and scope.virtual_host.lower() not in [host.name.lower(), *names_of(block)]:
             continue
@@ -364,7 +462,8 @@ def _redirects(node: Node, path: str) -> bool:
 
 # -- .htaccess --------------------------------------------------------------------------------------------------------
 
-def htaccess(tree: Node, files: Callable[[str], Iterable[Tuple[str, str]]], scopes: Sequence[Scope]) -> List[Symptom]:
+def htaccess(tree: Node, hosts: Sequence[VirtualHost], files: Callable[[str], Iterable[Tuple[str, str]]],
+             scopes: Sequence[Scope]) -> List[Symptom]:
     """What .htaccess files may do, and do, to the scopes' sessions.
 
     They are merged before Location, so that of their lines only those in an <If> and SessionExclude, SessionInclude reach a
@@ -373,7 +472,9 @@ def htaccess(tree: Node, files: Callable[[str], Iterable[Tuple[str, str]]], scop
     :param files: gives the .htaccess files below a directory, each with its text.
     """
     found: List[Symptom] = []
-    places = url_places(tree)
+    places = {scope.name: [place for block in serving(tree, hosts, scope) for place in url_places(tree, block)]
+              for scope in scopes}
+    bases = sorted({base for several in places.values() for _url, base in several})
     rules = [(section.words[0].rstrip("/") or "/", list(section.named("AllowOverride", "AllowOverrideList")))
              for section, _inside in walk(tree)
              if section.name.lower() == "directory" and len(section.words) == 1]
@@ -383,7 +484,7 @@ def htaccess(tree: Node, files: Callable[[str], Iterable[Tuple[str, str]]], scop
             if not _allows(node):
                 continue
             hits: List[Symptom] = []
-            for start in [base for _url, base in places] if folder == "/" else [_fixed(folder)]:
+            for start in bases if folder == "/" else [_fixed(folder)]:
                 for name, text in files(start):
                     if name not in seen and _allowed_in(posixpath.dirname(name), rules):
                         seen.add(name)
@@ -418,9 +519,9 @@ def _allowed_in(folder: str, rules: Sequence[Tuple[str, List[Node]]]) -> bool:
     return allowed
 
 
-def _lines(name: str, text: str, scopes: Sequence[Scope], places: Sequence[Tuple[str, str]]) -> List[Symptom]:
+def _lines(name: str, text: str, scopes: Sequence[Scope], places: Mapping[str, Sequence[Tuple[str, str]]]) -> List[Symptom]:
     folder = posixpath.dirname(name)
-    near = [scope for scope in scopes if not places or _folder_touches(folder, scope.path, places)]
+    near = [scope for scope in scopes if not places[scope.name] or _folder_touches(folder, scope.path, places[scope.name])]
     found, depth = [], 0
     number = 1
     for line in re.sub(r"\\\r?\n", "\0", text).split("\n"):

@@ -12,9 +12,11 @@ import re
 from typing import List, Optional, Protocol, Sequence, Tuple
 
 from .config import HEADER, modules_for
-from .errorlog import redact, stamp
+from .errorlog import MOST, redact
 from .layout import Layout
+from .log_time import stamp
 from .scopes import Scope
+from .text import printable
 from .transaction import Entry
 
 UNIT = "mod-session-debug-off"
@@ -142,7 +144,7 @@ def _put(node: DebugNode, path: str, text: str) -> None:
 def _configtest(node: DebugNode, layout: Layout, sentence: str) -> None:
     status, said = node.run([layout.control, "-t"])
     if status:
-        raise DebugError("%s: %s" % (sentence, redact(" ".join(said.split()))))
+        raise DebugError("%s: %s" % (sentence, printable(redact(said[:MOST]))))
 
 
 class Collector:
@@ -162,6 +164,6 @@ class Collector:
             return
         at = moment if moment is not None else stamp(line, self.until)
         if at is None or self.since <= at:
-            self.lines.append(redact(line))
+            self.lines.append(printable(redact(line[:MOST]), MOST))
             if len(self.lines) > 2 * MOST_LINES:
                 del self.lines[:-MOST_LINES]

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-import calendar
 import re
 import time
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Match, Optional, Pattern, Sequence, Tuple, Union
+from typing import Callable, Deque, Dict, List, Match, Optional, Pattern, Sequence, Tuple, Union
 
 from .causes import Symptom
+from .log_time import stamp
 from .probe import PROBE_NAME
+from .text import printable
 
 HOUR = 3600
 MOST_HOURS = 24 * 366
@@ -42,19 +44,17 @@ NOT_LOADED = "AH01817"
 MOST_HELD = 256
 """Losses of which it is not known yet whether a visitor or a probe had them."""
 
-_CLIENT = re.compile(r"\[(?:client|remote) ([^\]]+)\]")
-_OF_A_PROBE = re.compile(r"/%s(?:,|\s|\Z)" % re.escape(PROBE_NAME))
+MOST = 8192
+"""Characters of a line that are looked at: httpd's own lines are no longer (MAX_STRING_LEN)."""
+
+_CLIENT = re.compile(r"(?i)(?:\[(?:client|remote) |(?<![a-z])(?:client|remote|peer)(?:_?(?:ip|addr|address|host))?"
+                     r"[\"']?\s?[:=]\s?[\"']?)(\[?[0-9a-f:.]{2,60}(?:\]:\d{1,5})?)")
+"""The client in httpd's own format, and as a format of JSON or of names and values has it."""
+
+_PORT = re.compile(r":[1-9]\d{0,4}\Z")
+_WORKER = re.compile(r"(?i)(?<![a-z])pid[^\w]{0,4}(\d{1,10})(?:[^\w]{1,4}tid[^\w]{0,4}(\d{1,20}))?")
+_OF_A_PROBE = re.compile(r"(?i)/(?:%s|%%2e%s)(?=[,\s?\"'\\\])}]|\Z)" % (re.escape(PROBE_NAME), re.escape(PROBE_NAME[1:])))
 _CODE = re.compile(r"\bAH(\d{5})\b")
-_STAMPS = (
-    # [Mon Nov 23 11:12:13.123456 2026], as httpd writes it; in local time
-    re.compile(r"\[(?:[A-Z][a-z]{2} )?(?P<month>[A-Z][a-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)(?:\.\d+)? "
-               r"(?P<year>\d{4})\]"),
-    # 2026-11-23T11:12:13.123+01:00 or 2026-11-23 11:12:13, as an operator's ErrorLogFormat or a syslog may write it
-    re.compile(r"(?P<date>\d{4}-\d\d-\d\d)[T ](?P<clock>\d\d:\d\d:\d\d)(?:[.,]\d+)?(?P<zone>Z|[+-]\d\d:?\d\d)?"),
-    # Nov 23 11:12:13 host httpd[12]: as the traditional syslog writes it, without the year
-    re.compile(r"\A(?P<month>[A-Z][a-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d) "),
-)
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
 def _hide_random(found: Match[str]) -> str:
@@ -68,7 +68,7 @@ def _hide_random(found: Match[str]) -> str:
 _SECRETS: Tuple[Tuple[Pattern[str], Union[str, Callable[[Match[str]], str]]], ...] = (
     (re.compile(r"(?i)(\b(?:session)?crypto\s*passphrase\s+)\S.*"), r"\1(hidden)"),
     (re.compile(r"(?i)((?:password|passwd|pass|secret|passphrase|token)['\"]?\s*[=:]\s*)[^\s,;&]+"), r"\1(hidden)"),
-    (re.compile(r"(?i)((?:set-)?cookie:?\s*[^\s=]+=)[^\s;,]+"), r"\1(hidden)"),
+    (re.compile(r"(?i)((?:set-)?cookie:?\s{0,8}[^\s=]{1,256}=)[^\s;,]+"), r"\1(hidden)"),
     (re.compile(r"\?[^\s,\]]+"), "?(hidden)"),
     (re.compile(r"[A-Za-z0-9+/_=-]{20,}"), _hide_random),
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "(hidden)"),
@@ -87,20 +87,27 @@ class CodeCount:
     example: str = ""
 
 
+_Loss = Tuple[str, Optional[int]]
+
+
 class Tally:
     """Counts lines within a window of time; what it keeps does not grow with their number.
 
-    What probes lose is not counted: a check or a deploy shows a node cookies under keys that it must refuse.
+    What probes lose is not counted: a check or a deploy shows a node cookies under keys that it must refuse. A line without a
+    time that can be read may be of any year: it is counted apart, in :attr:`undated`.
 
     :param since: beginning, seconds since the epoch.
     :param until: end.
+    :ivar undated: by code, the lines with a meaning whose time is not known, or lies in the future; ``example`` is one of them.
     """
 
     def __init__(self, since: int, until: int) -> None:
         self.since, self.until = since, until
+        self.undated: Dict[str, CodeCount] = {}
         self._counts: Dict[str, CodeCount] = {}
         self._last_loss: Tuple[str, Optional[int]] = ("", None)
-        self._held: Dict[str, Tuple[str, Optional[int]]] = {}
+        self._held: Dict[str, Deque[_Loss]] = {}
+        self._number = 0
         self._probes: Dict[str, Optional[int]] = {}
 
     def feed(self, line: str, moment: Optional[int] = None) -> None:
@@ -108,109 +115,115 @@ class Tally:
 
         :param moment: its time where the line itself does not tell it, as in a journal.
         """
+        line = line[:MOST]
         found = _CODE.search(line)
         code = "AH" + found.group(1) if found else ""
-        if code not in MEANINGS:
+        of_a_probe = PROBE_NAME[1:] in line and _names_a_probe(line)
+        if code not in MEANINGS and not of_a_probe:
             return
         at = moment if moment is not None else stamp(line, self.until)
-        if at is not None and not self.since <= at <= self.until + HOUR:
+        if at is not None and at < self.since:
             return
-        client = _CLIENT.search(line)
-        who = client.group(1) if client else ""
-        if code == NOT_LOADED and who:
-            if _OF_A_PROBE.search(line):
-                self._is_probe(who, at)
-                return
-            self._release(who)
-        if code == LOSS:
-            self._lost(who, line, at)
+        if at is not None and at > self.until + HOUR:
+            at = None
+        who, alone = _asker(line)
+        if of_a_probe:
+            self._is_probe(who, alone, at)
+        elif code == LOSS:
+            self._lost(who, alone, line, at)
         else:
+            if code == NOT_LOADED:
+                self._release(who)
             self._count(code, line, at)
 
     def _count(self, code: str, line: str, at: Optional[int]) -> None:
-        count = self._counts.setdefault(code, CodeCount(code))
-        count.count += 1
-        count.example = line if not count.example else count.example
-        if at is not None:
+        if at is None:
+            if not MEANINGS[code]:
+                return
+            count = self.undated.setdefault(code, CodeCount(code))
+        else:
+            count = self._counts.setdefault(code, CodeCount(code))
             count.first = at if count.first is None else min(count.first, at)
             count.last = at if count.last is None else max(count.last, at)
             hour = at - at % HOUR
             if hour in count.per_hour or len(count.per_hour) < MOST_HOURS:
                 count.per_hour[hour] = count.per_hour.get(hour, 0) + 1
+        count.count += 1
+        count.example = count.example or show(line)
 
-    def _lost(self, who: str, line: str, at: Optional[int]) -> None:
+    def _lost(self, who: str, alone: bool, line: str, at: Optional[int]) -> None:
         """Hold a loss until the line behind it says whether a probe had it; in a journal, read backwards, that stands before."""
-        if self._again(who, at) or (who in self._probes and _same_moment(self._probes[who], at)):
+        if alone and self._again(who, at):
             return
-        self._release(who)
-        if not who:
-            self._count(LOSS, line, at)
+        if who in self._probes and _same_moment(self._probes[who], at):
+            if not alone:
+                del self._probes[who]  # several share the name: one line of a probe takes one loss
             return
-        self._held[who] = (line, at)
-        if len(self._held) > MOST_HELD:
+        self._held.setdefault(who, deque()).append((line, at))
+        self._number += 1
+        if self._number > MOST_HELD:
             self._release(next(iter(self._held)))
 
-    def _is_probe(self, who: str, at: Optional[int]) -> None:
-        self._held.pop(who, None)
-        self._probes[who] = at
+    def _is_probe(self, who: str, alone: bool, at: Optional[int]) -> None:
+        """Take away what a probe lost. One connection is a probe's as a whole; of a worker's losses the newest is."""
+        held = self._held.get(who)
+        taken = False
+        while held and _same_moment(held[-1][1], at) and not (taken and not alone):
+            held.pop()
+            self._number -= 1
+            taken = True
+        if held is not None and not held:
+            del self._held[who]
+        if alone or not taken:
+            self._probes.pop(who, None)
+            self._probes[who] = at
         if len(self._probes) > MOST_HELD:
             del self._probes[next(iter(self._probes))]
 
     def _release(self, who: str) -> None:
-        if who in self._held:
-            self._count(LOSS, *self._held.pop(who))
+        held = self._held.get(who)
+        if held:
+            self._number -= 1
+            self._count(LOSS, *held.popleft())
+        if held is not None and not held:
+            del self._held[who]
 
     def _again(self, who: str, at: Optional[int]) -> bool:
         """Whether this is the loss that came last: httpd loads a session more than once where a request goes on inside
         (DirectoryIndex, ErrorDocument), and says so each time (measured, 2.4.71)."""
         here = (who, at)
-        again = bool(who) and here == self._last_loss
+        again = here == self._last_loss
         self._last_loss = here
         return again
 
     def rows(self) -> List[CodeCount]:
         """What was counted, the most frequent first; examples are redacted."""
-        for who in list(self._held):
-            self._release(who)
-        for count in self._counts.values():
-            count.example = redact(count.example)[:MOST_EXAMPLE]
+        while self._held:
+            self._release(next(iter(self._held)))
         return sorted(self._counts.values(), key=lambda count: (-count.count, count.code))
+
+
+def _names_a_probe(line: str) -> bool:
+    """Whether a line speaks of a probe location, not only of a visitor who says to come from there."""
+    for found in _OF_A_PROBE.finditer(line):
+        before = line[max(0, found.start() - 2048):found.start()]
+        if "://" not in re.split(r"[\s\"']", before)[-1]:
+            return True
+    return False
+
+
+def _asker(line: str) -> Tuple[str, bool]:
+    """Whose line it is, and whether that is one connection; else the worker, which may serve others in the same second."""
+    found = _CLIENT.search(line)
+    client = found.group(1) if found else ""
+    if _PORT.search(client) and (client.count(":") == 1 or client.startswith("[")):
+        return client, True
+    worker = _WORKER.search(line)
+    return (client or (worker.group(0) if worker else "")), False
 
 
 def _same_moment(one: Optional[int], other: Optional[int]) -> bool:
     return one is None or other is None or abs(one - other) <= 1
-
-
-def stamp(line: str, now: int) -> Optional[int]:
-    """When a line was written, seconds since the epoch; None where it does not tell.
-
-    :param now: tells the year of a line that has none.
-    """
-    for pattern in _STAMPS:
-        found = pattern.search(line[:200])
-        if found:
-            try:
-                return _epoch(found.groupdict(), now)
-            except (ValueError, OverflowError):
-                return None
-    return None
-
-
-def _epoch(parts: Dict[str, Optional[str]], now: int) -> int:
-    clock = [int(word) for word in (parts["clock"] or "").split(":")]
-    if parts.get("date"):
-        date = [int(word) for word in (parts["date"] or "").split("-")]
-    else:
-        year = int(parts.get("year") or time.localtime(now).tm_year)
-        date = [year, _MONTHS.index(parts["month"] or "") + 1, int(parts["day"] or 0)]
-    zone = parts.get("zone")
-    if zone:
-        away = 0 if zone == "Z" else (1 if zone[0] == "+" else -1) * (int(zone[1:3]) * 3600 + int(zone[-2:]) * 60)
-        return calendar.timegm((*date, *clock)) - away
-    local = int(time.mktime((*date, *clock, 0, 0, -1)))  # type: ignore[arg-type]
-    if not parts.get("date") and not parts.get("year") and local > now + 86400:
-        return int(time.mktime((date[0] - 1, date[1], date[2], *clock, 0, 0, -1)))  # type: ignore[arg-type]
-    return local
 
 
 def redact(line: str) -> str:
@@ -220,6 +233,11 @@ def redact(line: str) -> str:
     return line.strip()
 
 
+def show(line: str) -> str:
+    """A line as a report shows it: without what is secret, short, and harmless to a terminal."""
+    return printable(redact(line[:MOST]), MOST_EXAMPLE)
+
+
 def judge(rows: Sequence[CodeCount]) -> List[Symptom]:
     """What the counts mean, one symptom for each meaning."""
     by_cause: Dict[str, List[CodeCount]] = {}
@@ -227,6 +245,17 @@ def judge(rows: Sequence[CodeCount]) -> List[Symptom]:
         if MEANINGS[row.code]:
             by_cause.setdefault(MEANINGS[row.code], []).append(row)
     return [Symptom(cause, _evidence(cause, own)) for cause, own in by_cause.items()]
+
+
+def undated(tally: Tally) -> Optional[str]:
+    """A sentence about the lines whose time is not known; None without any."""
+    rows = sorted(tally.undated.values(), key=lambda row: (-row.count, row.code))
+    if not rows:
+        return None
+    count = sum(row.count for row in rows)
+    return "%d line%s (%s) may be of any time, and %s counted; such as: %s" % (
+        count, "" if count == 1 else "s", ", ".join(row.code for row in rows), "is not" if count == 1 else "are not",
+        rows[0].example)
 
 
 def _evidence(cause: str, rows: Sequence[CodeCount]) -> str:

@@ -10,10 +10,10 @@ from typing import Any, Dict, List, Tuple
 from . import config_causes, httpd_config, machine
 from .apply import Wish
 from .causes import Symptom
-from .errorlog import Tally, judge, redact
+from .errorlog import Tally, judge, redact, undated
 from .key_causes import judge_files, judge_loaded
 from .layout import Layout
-from .log_reader import read_logs
+from .log_reader import environment, local_time, read_logs
 from .node import Node
 
 LOG_BYTES = 1 << 28
@@ -42,17 +42,19 @@ def examine(node: Node, wish: Wish, now: int, window: int) -> Tuple[List[Symptom
         modules = httpd_config.parse_modules(node.run([layout.control, "-M"])[1])
         hosts = httpd_config.parse_vhosts(node.run([layout.control, "-S"])[1])
         found += config_causes.judge(tree, modules, hosts, wish.scopes, layout)
-        found += config_causes.htaccess(tree, node.htaccess_files, wish.scopes)
+        found += config_causes.htaccess(tree, hosts, node.htaccess_files, wish.scopes)
     found += judge_files(node, wish)
     found += judge_loaded(node, wish) if facts.active else []
     tally = Tally(now - window, now)
     error_logs, root = where_logs_are(node, layout)
-    for unread in read_logs(error_logs, root, layout.service, tally, now - window, LOG_BYTES, LOG_SECONDS):
-        found.append(Symptom("log_unread", unread))
+    with local_time(zone_of(node, layout)):
+        found += read_logs(error_logs, root, layout.service, tally, now - window, LOG_BYTES, LOG_SECONDS)
     if not facts.active:
         found.append(Symptom("server_down", "%s.service: %s" % (layout.service, _why_down(node, layout.service))))
     rows = tally.rows()
     found += judge(rows)
+    without = undated(tally)
+    found += [Symptom("log_undated", without)] if without else []
     return found, [dict(vars(row)) for row in rows]
 
 
@@ -61,6 +63,12 @@ def where_logs_are(node: Node, layout: Layout) -> Tuple[List[str], str]:
     tree = _tree(node, layout)
     root = httpd_config.server_root(node.run([layout.control, "-S"])[1]) or layout.server_root
     return httpd_config.error_logs(tree) or [layout.error_log], root
+
+
+def zone_of(node: Node, layout: Layout) -> str:
+    """The value of TZ that httpd runs with, in whose time it writes its logs; empty for the machine's."""
+    status, said = node.run(["systemctl", "show", "-p", "MainPID", "--value", layout.service])
+    return environment(int(said)).get("TZ", "") if status == 0 and said.strip().isdigit() else ""
 
 
 def _tree(node: Node, layout: Layout) -> httpd_config.Node:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass, field, replace
 from typing import Dict, Iterator, List, Sequence, Tuple
 
@@ -79,15 +78,23 @@ def parse_dump(text: str) -> Node:
 
 
 def _words(text: str) -> Tuple[str, ...]:
-    """Arguments as httpd splits them: blanks outside of quotes; a backslash escapes a quote."""
-    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    lexer.escape = ""
-    try:
-        return tuple(lexer)
-    except ValueError:
-        return tuple(text.split())
+    """Arguments as httpd splits them: blanks outside of quotes; a backslash escapes a quote within these, and itself."""
+    words, at = [], 0
+    text = text.strip()
+    while at < len(text):
+        quote = text[at] if text[at] in "\"'" else ""
+        at += len(quote)
+        word = []
+        while at < len(text) and not (text[at] == quote if quote else text[at].isspace()):
+            if text[at] == "\\" and text[at + 1:at + 2] in (("\\", quote) if quote else ("\\",)):
+                at += 1
+            word.append(text[at])
+            at += 1
+        words.append("".join(word))
+        at += len(quote)
+        while at < len(text) and text[at].isspace():
+            at += 1
+    return tuple(words)
 
 
 def walk(node: Node, inside: Tuple[Node, ...] = ()) -> Iterator[Tuple[Node, Tuple[Node, ...]]]:

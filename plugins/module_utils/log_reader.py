@@ -12,14 +12,18 @@ import json
 import lzma
 import os
 import posixpath
-import re
-import shlex
+import stat
 import subprocess
 import threading
 import time
-from typing import BinaryIO, Callable, Dict, List, Optional, Protocol, Sequence, Tuple
+import zlib
+from contextlib import contextmanager
+from typing import BinaryIO, Callable, Dict, Iterator, List, Optional, Protocol, Sequence, Set, Tuple
 
-from .errorlog import stamp
+from .causes import Symptom
+from .log_places import FILE, SYSLOG, UNIT, UNKNOWN, place_of
+from .log_time import stamp
+from .text import printable
 
 CHUNK = 1 << 20
 """Bytes that are held at once."""
@@ -57,74 +61,100 @@ class Budget:
 
 
 def read_logs(error_logs: Sequence[str], server_root: str, service: str, tally: Feed, since: int, max_bytes: int,
-              max_seconds: float) -> List[str]:
+              max_seconds: float) -> List[Symptom]:
     """Feed all error logs to a tally, the newest files first.
 
     :param error_logs: values of ErrorLog, as the configuration has them.
     :param service: httpd's systemd unit, whose journal has what is written before a log is open.
     :param since: seconds since the epoch; older lines are skipped without reading them, where a file is in order.
-    :returns: sentences about what was not read.
+    :returns: what was not read, ``log_unread`` or ``log_not_begun``; each names the log.
     """
     budget = Budget(max_bytes, max_seconds)
     unread: List[str] = []
-    files: Dict[str, None] = {}
+    begun: List[Symptom] = []
     tags: Dict[str, None] = {}
+    seen: Set[Tuple[int, int]] = set()
+    of_unit = False
     for value in error_logs:
-        kind, target = source(value, server_root)
-        if kind == "file":
-            files[target] = None
-        elif kind == "syslog":
-            tags[target or posixpath.basename(service)] = None
+        place = place_of(value, server_root)
+        if place.kind == UNKNOWN:
+            unread.append("ErrorLog %s: %s" % (_named(value), place.targets[0]))
+        elif place.kind == FILE:
+            names = _files(place.targets)
+            if not names:
+                wanted = "%s (ErrorLog %s)" % (place.targets[0], _named(value)) if value.startswith("|") else place.targets[0]
+                if place.late and glob.glob(posixpath.dirname(place.targets[0])):
+                    begun.append(Symptom("log_not_begun", "there is no %s" % wanted))
+                else:
+                    unread.append("%s is not there" % wanted)
+            unread += _read_files(names, seen, tally, since, budget)
         else:
-            unread.append("ErrorLog %s: what that program does with the lines is not known here" % target)
-    for path in files:
-        unread += _read_file_and_rotations(path, tally, since, budget)
+            of_unit = of_unit or place.kind == UNIT or not place.targets[0]
+            tags[(place.targets[0] if place.kind == SYSLOG else "") or posixpath.basename(service)] = None
     if tags:
-        unread += _read_syslog(list(tags), tally, since, budget)
-    return unread
+        unread += _read_syslog(list(tags), service if of_unit else "", seen, tally, since, budget)
+    return [*(Symptom("log_unread", text) for text in unread), *begun]
 
 
-def source(value: str, server_root: str) -> Tuple[str, str]:
-    """Where the lines of an ErrorLog go: ``("file", path)``, ``("syslog", tag)`` or ``("program", command)``."""
-    value = value.strip().strip("\"'")
-    if value.startswith("syslog"):
-        return "syslog", value.split(":")[2] if value.count(":") > 1 else ""
-    if value.startswith("|"):
-        try:
-            words = shlex.split(value.lstrip("|$"))
-        except ValueError:
-            words = value.lstrip("|$").split()
-        program = posixpath.basename(words[0]) if words else ""
-        if program == "rotatelogs":
-            paths = [word for word in words[1:] if word.startswith("/")]
-            if paths:
-                return "file", re.sub(r"%[-_0^#]?[A-Za-z]", "*", paths[0])
-        if program in ("logger", "systemd-cat"):
-            for at, word in enumerate(words[:-1]):
-                if word in ("-t", "--tag", "--identifier"):
-                    return "syslog", words[at + 1]
-            return "syslog", "root" if program == "logger" else ""
-        return "program", value
-    return "file", value if value.startswith("/") else posixpath.join(server_root, value)
+def _named(value: str) -> str:
+    """An ErrorLog without the options of its program, which may hold a secret."""
+    first, blank, _more = value.strip().partition(" ")
+    return printable(first + (" ..." if blank else ""), 200)
 
 
-def _read_file_and_rotations(path: str, tally: Feed, since: int, budget: Budget) -> List[str]:
-    rotated = path + "*" if "*" in path else glob.escape(path) + "[-.]*"
-    names = {name for name in (*glob.glob(path), *glob.glob(rotated)) if os.path.isfile(name)}
-    found = sorted(names, key=lambda name: -os.stat(name).st_mtime)
-    if not found:
-        return ["%s is not there" % path]
+@contextmanager
+def local_time(zone: str) -> Iterator[None]:
+    """Have times without a zone read as a program with this value of TZ writes them; empty for the machine's own."""
+    before = os.environ.get("TZ")
+    _set_zone(zone or None)
+    try:
+        yield
+    finally:
+        _set_zone(before)
+
+
+def _set_zone(zone: Optional[str]) -> None:
+    os.environ.pop("TZ", None)
+    if zone is not None:
+        os.environ["TZ"] = zone
+    time.tzset()
+
+
+def environment(process: int) -> Dict[str, str]:
+    """The variables that a process was started with; none where it is gone."""
+    try:
+        with open("/proc/%d/environ" % process, "rb") as handle:
+            words = handle.read(1 << 20).decode("utf-8", "replace").split("\0")
+    except OSError:
+        return {}
+    return {name: value for name, equals, value in (word.partition("=") for word in words) if equals}
+
+
+def _files(patterns: Sequence[str]) -> List[str]:
+    """All files of a log with their rotations, the newest first."""
+    names = {name for pattern in patterns for one in (pattern, pattern + "[-.]*") for name in glob.glob(one)}
+    found = [(-os.stat(name).st_mtime, name) for name in names if os.path.exists(name) and not os.path.isdir(name)]
+    return [name for _age, name in sorted(found)]
+
+
+def _read_files(names: Sequence[str], seen: Set[Tuple[int, int]], tally: Feed, since: int, budget: Budget) -> List[str]:
+    """Feed files, each once, whatever names it has; sentences about what was not read."""
     unread = []
-    for name in found:
-        if os.stat(name).st_mtime < since:
-            break
+    for name in names:
         spent = budget.spent()
-        if spent:
-            unread.append("%s and what is older was not read: %s" % (name, spent))
-            break
         try:
+            state = os.stat(name)
+            if not stat.S_ISREG(state.st_mode):
+                unread.append("%s is no regular file, and what reads it is not known here" % name)
+                continue
+            if state.st_mtime < since or (state.st_dev, state.st_ino) in seen:
+                continue
+            if spent:
+                unread.append("%s and what is older was not read: %s" % (name, spent))
+                break
+            seen.add((state.st_dev, state.st_ino))
             said = _read_file(name, tally, since, budget)
-        except (OSError, EOFError, lzma.LZMAError) as error:
+        except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
             said = getattr(error, "strerror", None) or str(error)
         if said:
             unread.append("%s: %s" % (name, said))
@@ -168,7 +198,7 @@ def _stamp_after(handle: BinaryIO, offset: int, now: int) -> Optional[int]:
     handle.readline(LONGEST)
     for _line in range(200):
         line = handle.readline(LONGEST)
-        if not line:
+        if not line or handle.tell() > offset + CHUNK + LONGEST:
             return None
         at = stamp(line.decode("utf-8", "replace"), now)
         if at is not None:
@@ -196,20 +226,24 @@ def _feed(handle: BinaryIO, tally: Feed, budget: Budget) -> str:
             return ""
 
 
-def _read_syslog(tags: Sequence[str], tally: Feed, since: int, budget: Budget) -> List[str]:
+def _read_syslog(tags: Sequence[str], unit: str, seen: Set[Tuple[int, int]], tally: Feed, since: int,
+                 budget: Budget) -> List[str]:
+    """Feed what a syslog has; where there is a journal, it has all of that."""
     if os.path.isdir("/run/systemd/journal"):
-        return _read_journal(tags, tally, since, budget)
+        return _read_journal(tags, unit, tally, since, budget)
     unread = []
-    for path in SYSLOGS:
-        if os.path.isfile(path):
-            unread += _read_file_and_rotations(path, tally, since, budget)
-    return unread
+    names = [name for path in SYSLOGS for name in _files([glob.escape(path)])]
+    if not names:
+        unread.append("syslog: there is neither a journal nor %s" % " nor ".join(SYSLOGS))
+    return unread + _read_files(names, seen, tally, since, budget)
 
 
-def _read_journal(tags: Sequence[str], tally: Feed, since: int, budget: Budget) -> List[str]:
-    command = ["journalctl", "--no-pager", "-q", "-r", "-o", "json", "--output-fields=MESSAGE", "--since=@%d" % since]
-    for tag in tags:
-        command += ["-t", tag]
+def _read_journal(tags: Sequence[str], unit: str, tally: Feed, since: int, budget: Budget) -> List[str]:
+    """Feed entries with one of the tags, and those of a unit, where it is named."""
+    command = ["journalctl", "--no-pager", "-q", "-r", "-o", "json", "--output-fields=MESSAGE", "--since=@%d" % since,
+               *("SYSLOG_IDENTIFIER=%s" % tag for tag in tags)]
+    if unit:
+        command += ["+", "_SYSTEMD_UNIT=%s.service" % posixpath.basename(unit)]
     try:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     except OSError as error:
@@ -222,7 +256,7 @@ def _read_journal(tags: Sequence[str], tally: Feed, since: int, budget: Budget) 
             budget.size -= len(line)
             if budget.spent():
                 break
-            if b"AH" in line:
+            if b"AH" in line or b'"MESSAGE":[' in line:
                 _feed_entry(line, tally)
     finally:
         timer.cancel()
@@ -236,6 +270,8 @@ def _feed_entry(line: bytes, tally: Feed) -> None:
     try:
         entry = json.loads(line)
         message, moment = entry["MESSAGE"], int(entry["__REALTIME_TIMESTAMP"]) // 1000000
+        if isinstance(message, list):  # bytes that are not UTF-8
+            message = bytes(message).decode("utf-8", "replace")
     except (ValueError, KeyError, TypeError):
         return
     if isinstance(message, str):

@@ -77,9 +77,14 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.debug_log 
     turn_off,
     turn_on,
 )
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.examine import LOG_BYTES, LOG_SECONDS, where_logs_are
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.examine import (
+    LOG_BYTES,
+    LOG_SECONDS,
+    where_logs_are,
+    zone_of,
+)
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout import layout_for, parse_os_release
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.log_reader import read_logs
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.log_reader import local_time, read_logs
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import LockTimeout, Node
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
 
@@ -110,8 +115,9 @@ def main():
         now = int(time.time())
         found = Collector(now - seconds, now)
         places, root = where_logs_are(node, layout)
-        unread = read_logs(places, root, layout.service, found, now - seconds, LOG_BYTES, LOG_SECONDS)
-        module.exit_json(changed=False, lines=found.lines[-MOST_LINES:], unread=unread)
+        with local_time(zone_of(node, layout)):
+            unread = read_logs(places, root, layout.service, found, now - seconds, LOG_BYTES, LOG_SECONDS)
+        module.exit_json(changed=False, lines=found.lines[-MOST_LINES:], unread=[one.evidence for one in unread])
     changed = state == "on" or is_on(node, layout)
     if changed and not module.check_mode:
         try:

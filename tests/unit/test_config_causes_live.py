@@ -54,31 +54,40 @@ def at(section: str, words: str) -> str:
 CHANGED = [
     ("location", "", at("Location /app/sub", OVERRIDE), {}, {"passphrase_override"}),
     ("a regular expression for a part", "", at('LocationMatch "^/app/(admin|login)"', OVERRIDE), {}, {"passphrase_override"}),
-    ("a tilde", "", at('Location ~ "^/app/admin"', "SessionMaxAge 7"), {}, {"max_age_differs"}),
-    ("without case", "", at('LocationMatch "(?i)^/APP/admin"', "SessionMaxAge 7"), {}, {"max_age_differs"}),
-    ("only PCRE knows", "", at('LocationMatch "^/app/[a-z]++/x"', "SessionMaxAge 7"), {}, {"max_age_differs"}),
-    ("not anchored", "", at('LocationMatch "html$"', "SessionMaxAge 7"), {}, {"max_age_differs"}),
-    ("wildcard before", "", at('Location "/*/admin"', "SessionMaxAge 7"), {}, {"max_age_differs"}),
+    ("a tilde", "", at('Location ~ "^/app/admin"', "SessionMaxAge 7"), {}, {"scope_narrowed"}),
+    ("without case", "", at('LocationMatch "(?i)^/APP/admin"', "SessionMaxAge 7"), {}, {"scope_narrowed"}),
+    ("only PCRE knows", "", at('LocationMatch "^/app/[a-z]++/x"', "SessionMaxAge 7"), {}, {"scope_narrowed"}),
+    ("not anchored", "", at('LocationMatch "html$"', "SessionMaxAge 7"), {}, {"scope_narrowed"}),
+    ("wildcard before", "", at('Location "/*/admin"', "SessionMaxAge 7"), {}, {"scope_narrowed"}),
     ("wildcard after", "", at('Location "/app*"', "Session Off"), {}, {"scope_shadowed"}),
     ("include anywhere", "SessionInclude /other", "", {}, {"scope_shadowed"}),
     ("include of a part", "", "SessionInclude /app/sub", {}, {"scope_shadowed"}),
     ("include in a directory", "", at("Directory {root}/pages", "SessionInclude /other"), {}, {"scope_shadowed"}),
-    ("exclude", "SessionExclude /app/sub", "", {}, {"scope_shadowed"}),
+    ("exclude", "SessionExclude /app/sub", "", {}, {"scope_narrowed"}),
+    ("off in a part", "", at("Location /app/sub", "Session Off"), {}, {"scope_narrowed"}),
+    ("a longer age in a part", "", at("Location /app/sub", "SessionMaxAge 7200"), {}, {"max_age_differs"}),
+    ("another session in a part", "", at("Location /app/sub", "SessionCookieName sub path=/app/sub;Secure\n" + OVERRIDE), {},
+     {"scope_narrowed"}),
+    ("another session in all of it", "", at("Location /app", "SessionCookieName sub path=/app;Secure\n" + OVERRIDE), {},
+     {"scope_shadowed", "passphrase_override"}),
+    ("the same name and another path in a part", "",
+     at("Location /app/sub", "SessionCookieName httpd-session path=/app/sub;Secure;HttpOnly"), {}, {"scope_shadowed"}),
+    ("a short age that is no logout's", "", at("Location /app", "SetHandler none\nSessionMaxAge 1"), {}, {"max_age_differs"}),
     ("exclude, as text", "", "SessionExclude /ap", {}, {"scope_shadowed"}),
-    ("exclude in a directory", "", at("Directory {root}/pages/app", "SessionExclude /app/sub"), {}, {"scope_shadowed"}),
-    ("exclude further out, before", at("Location /", "SessionExclude /app/sub"), "", {}, {"scope_shadowed"}),
+    ("exclude in a directory", "", at("Directory {root}/pages/app", "SessionExclude /app/sub"), {}, {"scope_narrowed"}),
+    ("exclude further out, before", at("Location /", "SessionExclude /app/sub"), "", {}, {"scope_narrowed"}),
     ("if", "", at('If "true"', "SessionMaxAge 7"), {}, {"max_age_differs"}),
     ("if in a directory", "", at("Directory {root}/pages/app", at('If "true"', "SessionMaxAge 7")), {}, {"max_age_differs"}),
     ("virtual host before", HOST % at("Location /app", "SessionMaxAge 7"), "", {}, {"max_age_differs"}),
-    ("a sign", "", at("Location /app/sub", "SessionMaxAge +7"), {}, {"max_age_differs"}),
-    ("a unit that httpd overlooks", "", at("Location /app/sub", "SessionMaxAge 60s"), {}, {"max_age_differs"}),
+    ("a sign", "", at("Location /app/sub", "SessionMaxAge +7"), {}, {"scope_narrowed"}),
+    ("a unit that httpd overlooks", "", at("Location /app/sub", "SessionMaxAge 60s"), {}, {"scope_narrowed"}),
     ("zero", "", at("Location /app/sub", "SessionMaxAge 0"), {}, {"max_age_off"}),
     ("a word is zero", "", at("Location /app/sub", "SessionMaxAge hour"), {}, {"max_age_off"}),
     ("negative", "", at("Location /app/sub", "SessionMaxAge -7"), {}, {"max_age_negative"}),
     ("interval beyond the age", "", at("Location /app/sub", "SessionExpiryUpdateInterval 9999"), {}, {"scope_shadowed"}),
     ("cipher", "", at("Location /app/sub", "SessionCryptoCipher blowfish"), {}, {"cipher_unknown"}),
-    ("a variable", "Define PLACE /app/admin", at("Location ${PLACE}", "SessionMaxAge 7"), {}, {"max_age_differs"}),
-    ("a macro", at("Macro short $p", at("Location $p", "SessionMaxAge 7")), "Use short /app/admin\n", {}, {"max_age_differs"}),
+    ("a variable", "Define PLACE /app/admin", at("Location ${PLACE}", "SessionMaxAge 7"), {}, {"scope_narrowed"}),
+    ("a macro", at("Macro short $p", at("Location $p", "SessionMaxAge 7")), "Use short /app/admin\n", {}, {"scope_narrowed"}),
     (".htaccess exclude", ALLOW, "", {"app": "SessionExclude /app/sub\n"}, {"htaccess_session"}),
     (".htaccess, two lines", ALLOW, "", {"app": "Session\\\nExclude /app/sub\n"}, {"htaccess_session"}),
     (".htaccess if", ALLOW, "", {"app": at('If "true"', OVERRIDE)}, {"htaccess_session"}),
@@ -106,6 +115,9 @@ SAME = [
      at("Location /o", "SessionCookieName o path=/;Secure") + at("Location /o/x", "Session On"), {}),
     ("the same age", "", at("Location /app/sub", "SessionMaxAge 3600"), {}),
     ("the same file", "", at("Location /app/sub", "SessionCryptoPassphraseFile {root}/keys"), {}),
+    ("all the same", "", at("Location /app",
+     "Session On\nSessionCookieName httpd-session path=/app;httponly;Secure;SameSite=lax\n"
+     "SessionCryptoPassphraseFile {root}/keys\nSessionCryptoCipher aes256\nSessionMaxAge 3600\nSessionEnv Off"), {}),
     ("not defined", "", at("IfDefine NOPE", at("Location /app", "Session Off")), {}),
     ("a cookie that no browser reads", "", at("Location /app/sub", "SessionCookieName2 o path=/;Secure"), {}),
     (".htaccess loses", ALLOW, "", {"app": "SessionMaxAge 7\nSession Off\n" + OVERRIDE + "\n"}),
@@ -161,7 +173,8 @@ class Served(real_httpd.RealHttpd):
         tree = httpd_config.parse_dump(self.dumped("-t", "-D", "DUMP_CONFIG"))
         loaded = httpd_config.parse_modules(self.dumped("-M"))
         hosts = httpd_config.parse_vhosts(self.dumped("-S"))
-        return config_causes.judge(tree, loaded, hosts, SCOPES, DEBIAN) + config_causes.htaccess(tree, htaccess_files, SCOPES)
+        return config_causes.judge(tree, loaded, hosts, SCOPES, DEBIAN) + config_causes.htaccess(
+            tree, hosts, htaccess_files, SCOPES)
 
 
 def htaccess_files(directory: str) -> Iterator[tuple[str, str]]:

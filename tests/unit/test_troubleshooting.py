@@ -17,7 +17,7 @@ WORDS = {"fail": "failure", "unknown": "unknown", "warn": "warning", "info": "no
 # What an error log tells while its cause is still there; that one has the row.
 WITHOUT_A_ROW = {
     "expired_at_save", "cipher_failed", "driver_failed", "store_failed",
-    "log_unread",
+    "log_unread", "log_undated", "log_not_begun",
 }
 
 
