@@ -21,7 +21,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.check_opti
     paths_by_scope,
     payload_bytes,
 )
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.evidence import Fault
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.evidence import Fault, View
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import (
     PassphraseError,
     fingerprint,
@@ -33,6 +33,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.ring impor
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.verdict import judge
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
+    endpoints,
     node_side,
     report_files,
     report_html,
@@ -123,6 +124,7 @@ class ActionModule(Piped, ActionBase):
             passphrases=(*passphrases, *revoked),
             paths=paths_by_scope(options["paths"], self._scopes),
             fallback={name: str(path) for name, path in options["fallback"].items()},
+            server_name=options["server_name"],
             carry=options["carry"],
             timeout=options["timeout"],
             concurrency=options["concurrency"],
@@ -185,28 +187,40 @@ class ActionModule(Piped, ActionBase):
             )
         return names
 
-    def _node(self, name, local=False):
-        variables = self._host_variables(name)
-        if local:
-            address = variables.get("session_check_node_address") or "127.0.0.1"
-        else:
-            address = variables.get("session_check_address") or variables.get("ansible_host") or name
-        port = variables.get("session_check_port") or {}
-        if not isinstance(port, dict):
-            port = {scope.name: port for scope in self._scopes}
-        try:
-            ports = {str(scope): int(number) for scope, number in port.items()}
-        except (TypeError, ValueError):
-            raise AnsibleActionFail(f"{name}: session_check_port is a port, or a dictionary of ports by scope") from None
-        return Node(name, str(address), ports)
+    def _endpoint(self, name, local=False):
+        return endpoints.read(name, self._host_variables(name, endpoints.VARIABLES), self._scopes, local)
 
-    def _host_variables(self, name):
-        """The few variables of a host that matter here, templated."""
+    def _places(self, names):
+        """The nodes, and why some of them cannot be asked, by name: no address or port, or those of another node."""
+        local = self._options["step"] == "judge"
+        nodes, faults, places = [], {}, {}
+        for name in names:
+            try:
+                there = self._endpoint(name, local)
+            except endpoints.EndpointError as error:
+                faults[name] = Fault("bad_address", str(error))
+                there = endpoints.Endpoint("", {})
+            nodes.append(Node(name, there.address, there.ports))
+            if name not in faults:
+                way = None
+                if local:
+                    way = endpoints.machine(name, self._host_variables(name, endpoints.CONNECTION))
+                places[name] = endpoints.places(there, way)
+        for name, others in endpoints.shared(places, self._options["absent"]).items():
+            faults[name] = Fault("shared_address", endpoints.sentence(others, local))
+        return nodes, faults
+
+    def _host_variables(self, name, wanted):
+        """A few variables of a host, templated."""
         found = self._vars["hostvars"].raw_get(name)
-        wanted = ("session_check_address", "session_check_node_address", "session_check_port", "ansible_host")
         few = {key: found[key] for key in wanted if key in found}
-        if any("{{" in str(value) for value in few.values()):
-            few = {key: self._vars["hostvars"][name][key] for key in few}
+        for key, value in few.items():
+            if "{{" in str(value):
+                try:
+                    few[key] = self._vars["hostvars"][name][key]
+                    str(few[key])
+                except Exception as error:  # whatever a template of the operator's raises
+                    raise endpoints.EndpointError(f"{key}: {value!r} cannot be resolved: {error}") from error
         return few
 
     # Steps
@@ -253,7 +267,12 @@ class ActionModule(Piped, ActionBase):
     def _send(self, prober, shots):
         if not shots:
             return {"changed": False, "shots": [], "ring": self._ring}
-        node = self._node(self._vars["inventory_hostname"], local=True)
+        name = self._vars["inventory_hostname"]
+        try:
+            there = self._endpoint(name, local=True)
+        except endpoints.EndpointError as error:
+            raise AnsibleActionFail(str(error)) from None
+        node = Node(name, there.address, there.ports)
         arguments = {
             "passphrases": [],
             "scopes": [],
@@ -284,19 +303,20 @@ class ActionModule(Piped, ActionBase):
         names = self._names()
         prober = Prober(self._plan)
         started = prober.clock.now()
-        nodes = [self._node(name) for name in names]
+        nodes, faults = self._places(names)
+        told = [View(name, scope.name, fault=fault) for name, fault in faults.items() for scope in self._scopes]
         if self._options["step"] == "judge":
             walk = self._registered_walk(prober, names)
-            views = asyncio.run(self._registered_views(prober, nodes, walk))
+            views = asyncio.run(self._registered_views(prober, nodes, walk, faults))
         else:
             walk = self._walk(names)
-            views = prober.run(nodes, walk)
+            views = prober.run([node for node in nodes if node.name not in faults], walk) + told
         if walk is not None:
             self._canary = walk.end(views, started // clock.SECOND, self._ring[1] if self._ring else None)
         verdict = judge(self._question(names, prober), views)
         unclear = {item.node for item in verdict.findings if item.code in CLOCK_CODES and item.severity == "unknown"}
         if unclear and self._options["step"] == "all":
-            views = prober.closer_look([node for node in nodes if node.name in unclear])
+            views = prober.closer_look([node for node in nodes if node.name in unclear]) + told
             verdict = judge(self._question(names, prober), views)
         via = "node" if self._options["step"] == "judge" else "controller"
         data = report.build(self._question(names, prober), views, verdict, started, prober.clock.now(), via)
@@ -305,7 +325,7 @@ class ActionModule(Piped, ActionBase):
             self._display.display(report_text.render(data), color=report_text.COLOURS[data["status"]])
         return self._result(data, written)
 
-    async def _registered_views(self, prober, nodes, walk):
+    async def _registered_views(self, prober, nodes, walk, faults):
         views = []
         for node in nodes:
             first, second = self._registered(node.name, ASKED), self._registered(node.name, CARRIED)
@@ -317,6 +337,8 @@ class ActionModule(Piped, ActionBase):
                 # Shots name keys by their place in the ring.
                 silent = Fault("not_asked", "the ring was changed by somebody else during the check: check again")
                 first = second = {}
+            if node.name in faults:
+                silent, first, second = faults[node.name], {}, {}
             shots = [*first.get("shots", []), *second.get("shots", [])]
             between = node_side.bracket(first.get("samples", []))
             views += await node_side.views(prober, node, shots, between, silent, walk)

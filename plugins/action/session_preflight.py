@@ -12,6 +12,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_directives
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import endpoints
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
 
@@ -36,24 +37,33 @@ class ActionModule(Piped, ActionBase):
             store = store_for(arguments.get("store"), scopes, int(arguments.get("nodes") or 1))
         except (ScopeError, StoreOptionError) as error:
             raise AnsibleActionFail(str(error)) from error
+        wanted = boolean(arguments.get("reachable", True), strict=False)
+        there = self._endpoint(arguments, scopes, task_vars, wanted)
         # Nothing that is secret goes to the node. It is piped all the same: where nothing can be, that is found here, first.
-        for name in ("passphrases", "ring_store", "store"):
+        for name in ("passphrases", "ring_store", "store", "address", "port"):
             arguments.pop(name, None)
         arguments["scopes"], _apart = without_directives(arguments["scopes"])
         if store:
             arguments["store"] = {"driver": store.driver, "ca": store.ca}
         result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
-        wanted = boolean(arguments.get("reachable", True), strict=False)
         if result.get("failed") or not wanted or not result.get("httpd"):
             return result
-        address = arguments.get("address") or self._templar.template(task_vars.get("ansible_host"))
-        address = address or task_vars["inventory_hostname"]
-        ports = {int(arguments.get("port") or 0) or scope.port for scope in scopes}
-        refusals = [text for text in (_refusal(address, port) for port in sorted(ports)) if text]
+        refusals = [text for text in (_refusal(there.address, port) for port in sorted(set(there.ports.values()))) if text]
         if refusals:
             result.update(failed=True, refusals=refusals,
                           msg="this node is not fit for sessions, nothing was changed: %s" % "; ".join(refusals))
         return result
+
+    def _endpoint(self, arguments, scopes, task_vars, wanted):
+        """Where the node is asked, judged before anything is done."""
+        found = {name: self._templar.template(task_vars[name]) for name in endpoints.VARIABLES if name in task_vars}
+        for name, option in (("session_check_address", "address"), ("session_check_port", "port")):
+            if arguments.get(option):
+                found[name] = arguments[option]
+        try:
+            return endpoints.read(task_vars["inventory_hostname"], found, scopes, local=not wanted)
+        except endpoints.EndpointError as error:
+            raise AnsibleActionFail(f"{task_vars['inventory_hostname']}: {error}. Nothing was changed") from None
 
 
 def _refusal(address, port):

@@ -17,6 +17,8 @@ from .probe import Observation, SetCookie
 
 FAULTS = (
     "not_asked",
+    "bad_address",
+    "shared_address",
     "unresolved",
     "refused",
     "unreachable",

@@ -53,6 +53,17 @@ KINDS: dict[str, Kind] = {
         "The node is in the inventory group, but this run could not reach it or left it out (--limit, an unreachable "
         "host). Run the check for the whole group.",
     ),
+    "bad_address": Kind(
+        FAIL,
+        "address or port is none",
+        "Correct session_check_address, session_check_port or ansible_host of this host in the inventory.",
+    ),
+    "shared_address": Kind(
+        UNKNOWN,
+        "two nodes have one address",
+        "Set session_check_address and session_check_port of each node to where it alone is reached. Where forwarded SSH ports "
+        "lead to the nodes, set session_check_via: node. Two names of one server are one node: take one out of the group.",
+    ),
     "unresolved": Kind(FAIL, "address does not resolve", "Correct session_check_address (or ansible_host), or DNS."),
     "refused": Kind(
         FAIL,

@@ -22,10 +22,7 @@ def printable(text: object, most: int = MOST) -> str:
     :param text: anything; what is no text is shown as ``str`` shows it.
     :param most: characters of the result at most, at least ``len(CUT)``.
     """
-    try:
-        whole = text if isinstance(text, str) else str(text)
-    except ValueError:  # a number of thousands of digits
-        whole = type(text).__name__
+    whole = text if isinstance(text, str) else str(text)
     if len(whole) <= most and whole.isprintable():
         return whole
     shown = "".join(map(_shown, whole[:most + 1]))

@@ -50,9 +50,10 @@ options:
     type: str
     default: ""
   port:
-    description: Port to connect to instead of each scope's own, where the controller reaches it by another one. V(0) for none.
-    type: int
-    default: 0
+    description:
+      - Port to connect to instead of each scope's own, where the controller reaches it by another one; or a dictionary of ports
+        by name of a scope.
+    type: raw
 author:
   - httpd_fleet maintainers (@httpd-fleet)
 """
@@ -115,7 +116,7 @@ def main():
             "nodes": {"type": "int", "default": 1},
             "reachable": {"type": "bool", "default": True},
             "address": {"type": "str", "default": ""},
-            "port": {"type": "int", "default": 0},
+            "port": {"type": "raw"},
         },
         supports_check_mode=True,
     )

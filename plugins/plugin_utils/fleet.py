@@ -35,6 +35,7 @@ VARIABLES: dict[str, str] = {
     "session_check_port": NODE,
     "session_check_report_dir": FLEET,
     "session_check_revoked": FLEET,
+    "session_check_server_name": FLEET,
     "session_check_timeout": FLEET,
     "session_check_via": FLEET,
     "session_check_warn_drift": FLEET,

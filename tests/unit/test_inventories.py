@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, the httpd_fleet.mod_session authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Inventories as people write them, in tests/field/inventories: playbooks reach the right hosts, or say why not.
+
+Each is a folder: ``inventory``, perhaps an ``ansible.cfg`` and a ``site.yml``, and ``expected.yml`` with what to run, the exit
+status, what is said, and as ``reached`` the hosts that Ansible tried to connect to. These are ports of this machine where nothing
+listens.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+
+import pytest
+import yaml
+
+from .installed import OTHERS, OURS, ROOT
+
+FOLDERS = sorted(path.parent for path in ROOT.glob("tests/field/inventories/*/expected.yml"))
+NOWHERE = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o ConnectTimeout=5"}
+
+
+@pytest.fixture
+def operator(tmp_path):
+    """Runs a playbook as an operator does, in a folder."""
+    (tmp_path / "password").write_text("the vault password of a test")
+    (tmp_path / "nowhere.yml").write_text(yaml.safe_dump({"all": {"vars": NOWHERE}}))
+    environment = {
+        **os.environ, "ANSIBLE_COLLECTIONS_PATH": f"{OURS}:{OTHERS}", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_DEPRECATION_WARNINGS": "0",
+        "ANSIBLE_VAULT_PASSWORD_FILE": str(tmp_path / "password"), "SESSION_TEST_RING": str(tmp_path / "ring.vault"),
+        "ANSIBLE_LOCALHOST_WARNING": "0", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(tmp_path / "facts"),
+    }  # fmt: skip
+
+    def run(folder, words):
+        name, *more = shlex.split(words)
+        playbook = str(folder / "site.yml") if name == "site" else "httpd_fleet.mod_session." + name
+        if (folder / "ansible.cfg").exists():
+            environment["ANSIBLE_CONFIG"] = str(folder / "ansible.cfg")
+        command = ["ansible-playbook", "-i", tmp_path / "nowhere.yml", "-i", folder / "inventory", playbook, *more]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=120, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_playbooks_reach_the_fleet_or_say_why_not(operator, folder):
+    for expected in yaml.safe_load((folder / "expected.yml").read_text()):
+        status, said = operator(folder, expected["run"])
+        text = " ".join(said.split())
+        assert status == expected["status"], (expected, said)
+        words = expected.get("says", [])
+        assert all(word in text for word in ([words] if isinstance(words, str) else words)), (expected, said)
+        reached = set(re.findall(r"^fatal: \[(\w+)[^]]*\]: UNREACHABLE", said, re.M))
+        assert reached == set(expected.get("reached", ())), (expected, said)
+
+
+def test_every_playbook_is_run():
+    runs = [run["run"].split()[0] for folder in FOLDERS for run in yaml.safe_load((folder / "expected.yml").read_text())]
+    assert {path.stem for path in ROOT.glob("playbooks/*.yml")} <= set(runs)
