@@ -19,7 +19,6 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store_keep
     CLIENT_PACKAGES,
     CLIENTS,
     by_hand,
-    files,
 )
 
 ARGUMENTS = {
@@ -58,7 +57,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     def run(self, tmp=None, task_vars=None):
-        """Check the settings; the password goes into no result but that of the housekeeping."""
+        """Check the settings; the password goes into no result."""
         result = super().run(tmp, task_vars)
         _checked, arguments = self.validate_argument_spec(ARGUMENTS)
         try:
@@ -72,7 +71,6 @@ class ActionModule(ActionBase):
         if arguments["housekeeping"]:
             family = arguments["family"]
             layout = DEBIAN if family == "debian" else REDHAT
-            result.update(files=[one._asdict() for one in files(store)], client=CLIENTS[store.driver],
-                          package=CLIENT_PACKAGES[store.driver][family],
+            result.update(client=CLIENTS[store.driver], package=CLIENT_PACKAGES[store.driver][family],
                           user=layout.user if store.driver == "sqlite" else "root")
         return result

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import List, NamedTuple
 
 from .store import HEADER, Store, grants, schema
+from .transaction import Door, Target
 
 DIRECTORY = "/etc/mod-session-store"
 SCRIPT = DIRECTORY + "/delete-expired"
@@ -57,6 +58,23 @@ def files(store: Store) -> List[File]:
     if store.driver != "sqlite":
         found.append(File(DIRECTORY + "/client.conf", client_file(store), "0600"))
     return found
+
+
+def put_in_place(node: Door, store: Store, check_mode: bool = False) -> List[str]:
+    """Have :func:`files` on a node, each swapped in whole; the paths of what was not as it should be.
+
+    :raises OSError: for example a full disk; what was swapped in before stays.
+    """
+    wanted = [Target(one.path, one.content.encode("utf-8"), mode=int(one.mode, 8)) for one in files(store)]
+    missing = [target for target in wanted if not target.matches(node.entry(target.path))]
+    wrong = node.directory_mode(DIRECTORY) != 0o755
+    if not check_mode:
+        if wrong:
+            node.make_directory(DIRECTORY, 0o755)
+        for target in missing:
+            node.write(target.path + ".new", target.content or b"", target.mode or 0o600, (0, 0))
+            node.rename(target.path + ".new", target.path)
+    return ([DIRECTORY] if wrong else []) + [target.path for target in missing]
 
 
 def expired(store: Store) -> str:

@@ -27,7 +27,7 @@ options:
     type: int
     default: 1
   housekeeping:
-    description: Return RV(files) and RV(package) too. The files hold the password; give the task C(no_log).
+    description: Return RV(client), RV(package) and RV(user) too.
     type: bool
     default: false
   family:
@@ -39,6 +39,7 @@ author:
   - httpd_fleet maintainers (@httpd-fleet)
 seealso:
   - module: httpd_fleet.mod_session.session_apply
+  - module: httpd_fleet.mod_session.session_store_files
 """
 
 EXAMPLES = r"""
@@ -76,11 +77,6 @@ missing:
   returned: success
   type: list
   elements: str
-files:
-  description: Files of the node that deletes expired rows, as C(path), C(content) and C(mode).
-  returned: with O(housekeeping)
-  type: list
-  elements: dict
 client:
   description: The database's client, a program of the node.
   returned: with O(housekeeping)

@@ -4,9 +4,10 @@
 """Runs on a node: kills the node transaction with SIGKILL before its first step, its second, ... until one run ends by itself.
 
 After each kill httpd is reloaded, as logrotate might: no session of the old state is lost, none goes out in plain text.
-Then the transaction is run again and must end in the new state, with nothing left over. Where the keys are from a ring, every
-second time the next run already has the ring's next list, and at no moment, on the disk or live, is a key lost that was
-accepted before.
+Then the transaction is run again and must end in the new state, with nothing left over. Every second time nobody reloads, and
+the next run is killed too, at another step: the one after it ends in the new state all the same, without a key that is not in its
+list. Where the keys are from a ring, every second time the next run already has the ring's next list, and at no moment, on the
+disk or live, is a key lost that was accepted before.
 Standard input: {"old": wish, "new": wish, "next": wish, "reset": script}, "old" and "next" may be null; standard output: one
 line of JSON.
 """
@@ -31,7 +32,7 @@ from plugins.module_utils.passphrases import parse_file
 from plugins.module_utils.scopes import parse_scopes
 
 STEPS = ("make_directory", "remove_directory", "write", "symlink", "hard_link", "rename", "remove", "remove_tree", "start",
-         "stop", "service_reload", "service_restart")
+         "stop", "stop_stale", "service_reload", "service_restart")
 COPY = "/run/kill-apply-copy"
 with open("/etc/os-release", encoding="utf-8") as handle:
     LAYOUT = layout_for(parse_os_release(handle.read()))
@@ -136,14 +137,17 @@ def one_step(node, step, old, new, then):
     """Kill a run before this step, look, run again, look; whether it died, and sentences about what is wrong."""
     restored(node, old)
     died = killed_at(step, new)
-    status, text = node.service_reload()
-    if status:
-        return died, ["the reload after the kill failed: %s" % text]
+    if step % 4 < 2:
+        killed_at(1 + step * 7 % 31, then)
+    else:
+        status, text = node.service_reload()
+        if status:
+            return died, ["the reload after the kill failed: %s" % text]
     troubles = []
     for probe in (old or new).probes:
-        for seen in ask(node, probe, (old or new).passphrases, Way()):
+        for key, seen in zip((old or new).passphrases, ask(node, probe, (old or new).passphrases, Way())):
             kept = seen.accepted and seen.sealed == "key" if old else seen.sealed in ("key", "none")
-            if not kept:
+            if not kept and key in new.passphrases:
                 troubles.append("after the kill a session is lost or bare: %s" % seen.sealed)
     if new.ring:
         time.sleep(0.1)  # the workers of before have gone
@@ -152,6 +156,9 @@ def one_step(node, step, old, new, then):
     else:
         run(node, then)
     again = problems(node, then.probes, then.passphrases, Way())
+    gone = set(old.passphrases) - set(then.passphrases) if old else set()
+    if gone and gone & accepted_by(node, old.probes[0], old.passphrases):
+        troubles.append("after the next run: the server accepts a key that was taken out")
     if again or leftovers():
         troubles.append("after the next run: %s %s" % (again, leftovers()))
     return died, troubles

@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 
 from plugins.module_utils import store_keeping as keeping
 from plugins.module_utils.store import StoreOptionError, parse_store, schema
+from plugins.module_utils.transaction import Entry
+
+from .memory_node import MemoryNode
 
 SERVER = {"host": "db.example.com", "database": "sessions", "user": "httpd", "password": "s3cret", "ca": "/etc/ssl/ca.pem"}
 STORES = {
@@ -62,6 +65,19 @@ def test_no_file_that_all_may_read_has_the_password(driver):
     for one in keeping.files(STORES[driver]):
         assert one.mode == "0600" or "s3cret" not in one.content, one.path
         assert one.path.startswith(keeping.DIRECTORY + "/")
+
+
+@pytest.mark.parametrize("driver", STORES)
+def test_the_files_are_put_in_place_once_and_check_mode_only_says_so(driver):
+    node, expected = MemoryNode(), [keeping.DIRECTORY, *(one.path for one in keeping.files(STORES[driver]))]
+    assert keeping.put_in_place(node, STORES[driver], check_mode=True) == expected and not node.files
+    assert keeping.put_in_place(node, STORES[driver]) == expected
+    assert {path: (oct(entry.mode), entry.content.decode()) for path, entry in node.files.items()} == {
+        one.path: (oct(int(one.mode, 8)), one.content) for one in keeping.files(STORES[driver])}
+    assert keeping.put_in_place(node, STORES[driver]) == []
+    path = expected[-1]
+    node.files[path] = Entry("file", 0o666, (0, 0), node.files[path].content)
+    assert keeping.put_in_place(node, STORES[driver]) == [path] and node.files[path].mode != 0o666
 
 
 def fake_client(tmp_path, driver, answers):

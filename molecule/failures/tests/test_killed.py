@@ -23,11 +23,11 @@ BEFORE = {"n1": "nothing", "n2": "an older state", "n3": "a ring"}
 
 def request_for(before):
     """What is to be tried, as kill_apply.py takes it."""
-    old, new = journey.new_key(), journey.new_key()
+    old, new, gone = journey.new_key(), journey.new_key(), journey.new_key()
     scopes = [{**journey.APP, "max_age": 1800}, WWW]
     request = {
         "reset": RESET,
-        "old": None if before == "nothing" else journey.wish([old], [journey.APP]),
+        "old": None if before == "nothing" else journey.wish([old, gone] if before == "an older state" else [old], [journey.APP]),
         "new": journey.wish([old, new], scopes),
         "next": None,
     }
