@@ -293,6 +293,29 @@ class Node:
                 found.setdefault(int(port, 16), []).append(socket.inet_ntop(family, packed))
         return found
 
+    def holders(self) -> Dict[int, List[str]]:
+        """Listening TCP ports, each with the programs that hold it, such as ``/usr/sbin/nginx (process 81)``.
+
+        A program that the kernel does not show (another user's, another container's) is left out.
+        """
+        ports: Dict[str, int] = {}
+        for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+            with contextlib.suppress(OSError), open(name, encoding="ascii") as handle:
+                for words in map(str.split, handle.read().splitlines()[1:]):
+                    if words[3] == "0A":
+                        ports["socket:[%s]" % words[9]] = int(words[1].rsplit(":", 1)[1], 16)
+        found: Dict[int, Dict[str, None]] = {}
+        for link in glob.glob("/proc/[0-9]*/fd/[0-9]*"):
+            with contextlib.suppress(OSError):
+                port = ports.get(os.readlink(link))
+                if port is not None:
+                    pid = link.split("/")[2]
+                    program = os.readlink("/proc/%s/exe" % pid)
+                    # Children hold their parent's sockets too: the first process of each program is enough.
+                    if not any(one.startswith(program + " (") for one in found.get(port, {})):
+                        found.setdefault(port, {})["%s (process %s)" % (program, pid)] = None
+        return {port: list(programs) for port, programs in found.items()}
+
     def get(self, address: str, port: int, tls: bool, host: str, path: str, cookie: str) -> Answer:
         """One GET request, with this Cookie header; the body is not read.
 

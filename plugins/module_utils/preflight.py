@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import List, Mapping, Sequence, Tuple
+from dataclasses import dataclass, field
+from typing import List, Mapping, Optional, Sequence, Tuple
 
-from .layout import layout_for
+from .layout import Layout, layout_for
 from .scopes import Scope
 
 MIN_HTTPD = (2, 4, 25)
@@ -34,6 +34,8 @@ class Facts:
     :ivar httpd: version such as ``(2, 4, 62)``; empty where httpd is not installed.
     :ivar fixed: CVE names that the installed package's changelog mentions.
     :ivar listening: TCP ports somebody listens on.
+    :ivar holders: by port, the programs that listen, with their paths, as far as they are known.
+    :ivar binary: the distribution's httpd, links followed.
     :ivar entropy: whether the kernel's random source is ready.
     """
 
@@ -45,6 +47,8 @@ class Facts:
     listening: Tuple[int, ...]
     entropy: bool
     systemd: bool
+    holders: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    binary: str = ""
 
 
 def judge(facts: Facts, scopes: Sequence[Scope]) -> Tuple[List[str], List[str]]:
@@ -68,10 +72,38 @@ def judge(facts: Facts, scopes: Sequence[Scope]) -> Tuple[List[str], List[str]]:
     if facts.httpd:
         refusals += _version_refusals(facts)
         warnings += _version_warnings(facts)
+        refusals += _other_httpd(facts, scopes, layout)
         for port in sorted({scope.port for scope in scopes} - set(facts.listening)):
             refusals.append("nothing listens on port %d; httpd must serve it before sessions are set up: start %s, or "
                             "correct port in session_config_scopes" % (port, layout.service if layout else "httpd"))
+    else:
+        refusals += _taken(facts, scopes, layout)
     return refusals, warnings
+
+
+PACKAGE_PORT = 80
+"""Where a distribution's httpd listens as soon as it is installed."""
+
+
+def _taken(facts: Facts, scopes: Sequence[Scope], layout: Optional[Layout]) -> List[str]:
+    """Ports that httpd, which is not installed yet, could not have."""
+    ours = "%s of the package %s" % (layout.binary, layout.packages[0]) if layout else "the distribution's httpd"
+    return ["%s listens on port %d, and %s, which would be installed, could not: the two cannot serve one port. Sessions are "
+            "set up in the distribution's httpd only: move the site there, or end the other program" % (
+                " and ".join(facts.holders.get(port) or ["a program that the kernel does not name"]), port, ours)
+            for port in sorted({PACKAGE_PORT, *(scope.port for scope in scopes)} & set(facts.listening))]
+
+
+def _other_httpd(facts: Facts, scopes: Sequence[Scope], layout: Optional[Layout]) -> List[str]:
+    """Ports of scopes that are served by an httpd that is not the distribution's; a proxy in front of it is none."""
+    found = []
+    for port in sorted({scope.port for scope in scopes}):
+        others = [text for text in facts.holders.get(port, ()) if re.search(r"/(httpd|apache2)[^/]*\Z", text)
+                  and text.split(" (")[0] != facts.binary]
+        if others and facts.binary:
+            found.append("%s listens on port %d, not %s: sessions are set up in the distribution's httpd only. Move the site "
+                         "there, or correct port in session_config_scopes" % (" and ".join(others), port, facts.binary))
+    return found
 
 
 def _version_refusals(facts: Facts) -> List[str]:

@@ -15,6 +15,8 @@ description:
   - Checks the distribution, root, the Linux kernel, entropy, systemd, and where httpd is installed its version, the security
     fixes of its session modules (by the package's changelog where the distribution backports), and that the scopes' ports are
     listening.
+  - Where httpd is not installed yet, another program that holds port 80 or a scope's port is refused by its name; where httpd is
+    installed, another httpd that holds a scope's port (Bitnami's, cPanel's, one built by hand).
   - From the controller it then connects to those ports, unless O(reachable=false).
 extends_documentation_fragment:
   - httpd_fleet.mod_session.attributes
@@ -140,6 +142,8 @@ def main():
         listening=tuple(node.listeners()),
         entropy=node.entropy_ready(),
         systemd=os.path.isdir("/run/systemd/system"),
+        holders=node.holders(),
+        binary=node.real_path(layout.binary),
     )
     refusals, warnings = judge(facts, scopes)
     if store.get("ca") and not node.is_file(store["ca"]):

@@ -3,11 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
+import socket
+import sys
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from plugins.module_utils.node import Node
 from plugins.module_utils.preflight import CVES, MIN_HTTPD, Facts, judge
 from plugins.module_utils.scopes import parse_scopes
 
@@ -58,6 +62,50 @@ def test_kernels_that_do(kernel: str) -> None:
 def test_all_that_is_wrong_is_said_at_once() -> None:
     facts = Facts({}, "2.6", 5, (2, 2, 15), (), (), False, False)
     assert len(judge(facts, SCOPES)[0]) == 8
+
+
+OURS = "/usr/sbin/apache2"
+BITNAMI, CPANEL, NGINX = ("%s (process 81)" % path for path in (
+    "/opt/bitnami/apache/bin/httpd", "/usr/local/apache/bin/httpd", "/usr/sbin/nginx"))
+
+
+@pytest.mark.parametrize("program", [BITNAMI, CPANEL, NGINX, "/usr/bin/caddy (process 1)", "/usr/sbin/lighttpd (process 2)"])
+@pytest.mark.parametrize(("port", "scopes"), [
+    (80, SCOPES), (443, SCOPES), (80, parse_scopes([{"name": "x", "path": "/", "port": 81}]))])
+def test_a_port_that_httpd_would_need_is_held_by_another_program(program: str, port: int, scopes: Any) -> None:
+    bare = replace(GOOD, httpd=(), listening=(22, port), holders={22: ["/usr/sbin/sshd (process 5)"], port: [program]})
+    assert judge(bare, scopes) == ([
+        "%s listens on port %d, and /usr/sbin/apache2 of the package apache2, which would be installed, could not: the two "
+        "cannot serve one port. Sessions are set up in the distribution's httpd only: move the site there, or "
+        "end the other program" % (
+            program, port)], [])
+
+
+def test_a_port_is_held_by_nobody_knows_whom() -> None:
+    (refusal,), _warnings = judge(replace(GOOD, httpd=(), listening=(80,)), SCOPES)
+    assert refusal.startswith("a program that the kernel does not name listens on port 80, and /usr/sbin/apache2")
+    assert judge(replace(GOOD, httpd=(), listening=(22, 8080), holders={8080: [NGINX]}), SCOPES) == ([], [])
+
+
+@pytest.mark.parametrize(("holders", "refused"), [
+    ({80: [OURS + " (process 7)"], 443: [OURS + " (process 7)"]}, []),
+    ({80: [BITNAMI], 443: [OURS + " (process 7)"]}, [BITNAMI]),
+    ({80: [CPANEL], 443: [CPANEL]}, [CPANEL, CPANEL]),
+    ({8080: [BITNAMI]}, []),
+    ({443: [NGINX], 80: ["/usr/sbin/haproxy (process 3)"]}, []),  # they hand on to it
+    ({}, []),
+])
+def test_a_scope_is_served_by_another_httpd_than_the_distributions(holders: dict[int, list[str]], refused: list[str]) -> None:
+    refusals, warnings = judge(replace(GOOD, holders=holders, binary=OURS), SCOPES)
+    assert ([text.split(" listens")[0] for text in refusals], warnings) == (refused, [])
+    assert all("not /usr/sbin/apache2: sessions are set up in the distribution's httpd only" in text for text in refusals)
+
+
+def test_who_listens_is_read_from_the_kernel() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        found = Node("no-such-service").holders()
+        for one in (server, other):
+            assert found[one.getsockname()[1]] == ["%s (process %d)" % (os.path.realpath(sys.executable), os.getpid())]
 
 
 def test_a_port_is_missed_once_however_many_scopes_need_it() -> None:
