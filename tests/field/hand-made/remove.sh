@@ -1,0 +1,3 @@
+# The old lines go, as docs/migration.md says.
+sed -i '/<Location/,/<.Location/d' /etc/apache2/sites-available/shop.conf
+systemctl reload apache2
