@@ -128,6 +128,24 @@ TROUBLES = (
     Trouble("module_not_found", "Cannot load modules/mod_session_crypto.so: module not found", "module_file_missing",
             f"mv {MODULES}/mod_session_crypto.so {MODULES}/mod_session_crypto.so.away",
             repair=f"mv {MODULES}/mod_session_crypto.so.away {MODULES}/mod_session_crypto.so"),
+    Trouble("module_of_another_httpd", "Cannot load mod_session_crypto.so: undefined symbol", "module_mismatch",
+            f"cp {MODULES}/mod_session_crypto.so /run/m; LC_ALL=C sed -i s/ap_hook_post_config/xp_hook_post_config/"
+            f" {MODULES}/mod_session_crypto.so", repair=f"mv /run/m {MODULES}/mod_session_crypto.so"),
+    Trouble("library_gone", "Cannot load mod_session_crypto.so: libX.so: cannot open shared object file", "library_missing",
+            f"cp {MODULES}/mod_session_crypto.so /run/m; LC_ALL=C sed -i 's/libc\\.so\\.6/libq.so.6/'"
+            f" {MODULES}/mod_session_crypto.so", repair=f"mv /run/m {MODULES}/mod_session_crypto.so"),
+    Trouble("not_executable", "Cannot load mod_session_crypto.so: failed to map segment", "file_denied",
+            f"mkdir /run/m; mount -t tmpfs -o noexec tmpfs /run/m; cp {MODULES}/mod_session_crypto.so /run/m;"
+            f"mv {MODULES}/mod_session_crypto.so {MODULES}/away; ln -s /run/m/mod_session_crypto.so {MODULES}/",
+            repair=f"mv {MODULES}/away {MODULES}/mod_session_crypto.so; umount /run/m; rmdir /run/m"),
+    Trouble("store_driver_gone", "Can't load driver file apr_dbd_pgsql.so", "store_driver_missing",
+            f"printf 'LoadModule dbd_module {MODULES}/mod_dbd.so\\nDBDriver pgsql\\n' >{LATER}"),
+    Trouble("mocked_too_old", "Invalid command 'SessionExpiryUpdateInterval'", "httpd_too_old",
+            "mv /usr/sbin/apache2 /usr/sbin/apache2.real; printf '%s\\n' '#!/bin/sh'"
+            " 'case \"$*\" in -v) echo Server version: Apache/2.4.37;; *-t*) echo \"Invalid command"
+            " SQSessionExpiryUpdateIntervalSQ, perhaps misspelled\" >&2; exit 1;; *) exec /usr/sbin/apache2.real \"$@\";; esac'"
+            " | sed \"s/SQ/'/g\" >/usr/sbin/apache2; chmod +x /usr/sbin/apache2",
+            repair="mv /usr/sbin/apache2.real /usr/sbin/apache2"),
     Trouble("module_off", "Invalid command 'SessionCryptoPassphraseFile': invalid directive", "module_missing",
             "rm /etc/apache2/mods-enabled/session_crypto.load"),
     Trouble("misspelt", "Invalid command 'SesionMaxAge': invalid directive", "config_invalid",

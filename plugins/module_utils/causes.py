@@ -82,6 +82,24 @@ CAUSES: Dict[str, Cause] = {
     "module_file_missing": Cause(
         FAIL, "a module's file is not there",
         "Install the package that has it (Debian: apache2-bin, Red Hat: mod_session), then start httpd.", _ALL),
+    "module_mismatch": Cause(
+        FAIL, "a module does not fit this httpd",
+        "It was built for another httpd or another kind of machine, is damaged, or is not the module that LoadModule names. "
+        "Install httpd and its modules from one source, again if need be (Debian: apt-get install --reinstall apache2-bin; Red "
+        "Hat: dnf reinstall httpd-core mod_session), and correct a LoadModule that was written by hand.", _ALL),
+    "library_missing": Cause(
+        FAIL, "a shared library that a module needs is not there",
+        "Install the package that has it; ldd of the module's file names all that are missing. Then start httpd.", _ALL),
+    "store_driver_missing": Cause(
+        FAIL, "apr-util's driver for the database is not there",
+        "Install the package that has it, or correct DBDriver (pgsql, mysql, sqlite3). Or " + _DEPLOY + ".", _ALL),
+    "httpd_too_old": Cause(
+        FAIL, "httpd is too old for a directive",
+        "Upgrade httpd, or remove the directive that is named.", _ALL),
+    "file_denied": Cause(
+        FAIL, "httpd may not read or load a file",
+        "See its mode and those of its directories (namei -l), its SELinux context (ls -Z; restorecon puts it right), and "
+        "whether its file system is mounted noexec (findmnt -T).", _ALL),
     "driver_missing": Cause(
         FAIL, "the crypto driver is not there",
         "httpd ends with AH01845 at its next start, although configtest says Syntax OK. Install the package that has "

@@ -31,42 +31,6 @@ _COOKIE_NAMES = ("sessioncookiename", "sessioncookiename2", "sessiondbdcookienam
 _OVERRIDES = ("all", "authconfig")
 
 
-def from_configtest(status: int, text: str) -> List[Symptom]:
-    """Why a configuration does not pass; empty where it does."""
-    if not status:
-        return []
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not re.search(
-        r"AH00558|^Action '|error log may have more", line)]
-    said = _hide(" ".join(lines))
-    place = re.search(r"on line \d+ of (\S+?):?(?=\s|\Z)", said)
-    if re.search(r"Cannot load .*mod_(?:session|dbd)\w*\.so|Cannot load .*No such file", said):
-        return [Symptom("module_file_missing", said)]
-    if re.search(r"Invalid command '(?:Session|DBD)", said) and _real(said):
-        return [Symptom("module_missing", said)]
-    if re.search(r"SessionCryptoPassphraseFile: Could not open", said):
-        return [Symptom("key_file_missing", said)]
-    return [Symptom("config_invalid", said or "httpd -t ended with status %d%s" % (status, place.group(0) if place else ""))]
-
-
-_KNOWN = frozenset("""session sessionmaxage sessionheader sessioninclude sessionexclude sessionenv sessionexpiryupdateinterval
-sessioncookiename sessioncookiename2 sessioncookieremove sessioncryptodriver sessioncryptopassphrase
-sessioncryptopassphrasefile sessioncryptocipher sessiondbdcookiename sessiondbdcookiename2 sessiondbdcookieremove
-sessiondbdperuser sessiondbdselectlabel sessiondbdinsertlabel sessiondbdupdatelabel sessiondbddeletelabel dbdriver dbdparams
-dbdpersist dbdpreparesql dbdmin dbdkeep dbdmax dbdexptime dbdinitsql""".split())
-
-
-def _real(said: str) -> bool:
-    """Whether the command that httpd does not know is one that a session module would know; else it is misspelt."""
-    found = re.search(r"Invalid command '(\w+)'", said)
-    return found is not None and found.group(1).lower() in _KNOWN
-
-
-def _hide(text: str) -> str:
-    """A line of configuration without a passphrase that stands in it; a command that looks like none may be a key."""
-    text = re.sub(r"Invalid command '(?![A-Za-z]+\d?')[^']*'", "Invalid command '(hidden)'", text)
-    return re.sub(r"(?i)((?:passphrase|password|DBDParams)['\"]?\s+)\S.*", r"\1(hidden)", text)
-
-
 def judge(tree: Node, modules: Sequence[str], hosts: Sequence[VirtualHost], scopes: Sequence[Scope],
           layout: Layout) -> List[Symptom]:
     """What the configuration on the disk says of sessions.

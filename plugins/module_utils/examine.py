@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Tuple
 from . import config_causes, httpd_config, machine
 from .apply import Wish
 from .causes import Symptom
+from .configtest import from_configtest
 from .errorlog import Tally, judge, redact, undated
 from .key_causes import judge_files, judge_loaded
 from .layout import Layout
@@ -35,7 +36,7 @@ def examine(node: Node, wish: Wish, now: int, window: int) -> Tuple[List[Symptom
     if not facts.httpd:
         return [*found, Symptom("not_deployed", "httpd is not installed: %s does not tell its version" % layout.binary)], []
     status, said = node.run([layout.control, "-t"])
-    broken = config_causes.from_configtest(status, said)
+    broken = from_configtest(status, said, layout, facts.httpd, node.is_file)
     found += broken
     if not broken:
         tree = _tree(node, layout)

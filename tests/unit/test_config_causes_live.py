@@ -208,33 +208,6 @@ def test_a_condition_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SECRET not in said[0].evidence
 
 
-LOAD = "LoadModule session_module %s/mod_session.so\nLoadModule session_crypto_module %s/mod_session_crypto.so\n"
-
-
-@pytest.mark.parametrize(("loads", "text", "code"), [
-    (True, "SessionCryptoPassphraseFile {root}/none", "key_file_missing"),
-    (True, "SessionCryptoPassfrase %s" % SECRET, "config_invalid"),
-    (True, SECRET, "config_invalid"),
-    (True, "Session Maybe", "config_invalid"),
-    (True, "<Location /x>\nSession On", "config_invalid"),
-    (True, "Include {root}/none", "config_invalid"),
-    (False, "SessionMaxAge 7", "module_missing"),
-    (False, "DBDParams password=%s" % SECRET, "module_missing"),
-    (False, "LoadModule session_module {root}/mod_session.so", "module_file_missing"),
-    (True, "SessionMaxAge 7", ""),
-])
-def test_why_a_configuration_does_not_pass(tmp_path: Path, loads: bool, text: str, code: str) -> None:
-    worker = next(name for name in real_httpd.WORKERS if (modules / ("mod_%s.so" % name)).exists())
-    config = tmp_path / "httpd.conf"
-    lines = [f"LoadModule {worker}_module {modules}/mod_{worker}.so", "ServerName localhost", "Listen 127.0.0.1:1",
-             f"ErrorLog {tmp_path}/log", LOAD % (modules, modules) if loads else "", text.replace("{root}", str(tmp_path)), ""]
-    config.write_text("\n".join(lines), encoding="utf-8")
-    done = subprocess.run([binary, "-d", str(tmp_path), "-f", str(config), "-t"], capture_output=True, text=True, check=False)
-    said = config_causes.from_configtest(done.returncode, done.stdout + done.stderr)
-    assert [one.code for one in said] == ([code] if code else [])
-    assert not any(SECRET in one.evidence for one in said)
-
-
 def test_where_the_logs_are(tmp_path: Path) -> None:
     with Served("ErrorLogFormat \"%M\"\n" + HOST % 'ErrorLog "{root}/with space.log"',
                 "<VirtualHost 127.0.0.1:1>\nServerName b\nErrorLog \"|/bin/cat -u '{root}/x y'\"\n</VirtualHost>", {}) as httpd:
