@@ -124,7 +124,6 @@ class ActionModule(Piped, ActionBase):
             passphrases=(*passphrases, *revoked),
             paths=paths_by_scope(options["paths"], self._scopes),
             fallback={name: str(path) for name, path in options["fallback"].items()},
-            server_name=options["server_name"],
             carry=options["carry"],
             timeout=options["timeout"],
             concurrency=options["concurrency"],

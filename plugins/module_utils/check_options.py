@@ -21,7 +21,6 @@ ARGUMENT_SPEC: dict[str, dict[str, object]] = {
     "absent": {"type": "list", "elements": "str", "default": []},
     "step": {"type": "str", "choices": ["all", "ask", "carry", "judge"], "default": "all"},
     "ca": {"type": "path"},
-    "server_name": {"type": "str", "default": ""},
     "carry": {"type": "str", "choices": ["ring", "matrix", "none"], "default": "ring"},
     "paths": {"type": "list", "elements": "raw", "default": []},
     "fallback": {"type": "dict", "default": {}},
@@ -36,7 +35,7 @@ ARGUMENT_SPEC: dict[str, dict[str, object]] = {
     "return_report": {"type": "bool", "default": False},
     "quiet": {"type": "bool", "default": False},
     # One text: what is part of a list that is not logged would be hidden in the answers too, addresses and numbers among it.
-    "requests": {"type": "str", "default": "[]", "no_log": True},
+    "requests": {"type": "str", "default": "{}", "no_log": True},
 }
 
 

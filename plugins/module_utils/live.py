@@ -14,6 +14,7 @@ from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 from .hygiene import cookie_deviations
 from .probe import Answer, Observation, SetCookie, observe, parse_set_cookie
+from .reach import PLAIN, Reach, hint
 from .scopes import Scope
 
 
@@ -33,7 +34,7 @@ class ScopeProbe:
 class Http(Protocol):
     """What is needed of a node to ask its own server."""
 
-    def get(self, address: str, port: int, tls: bool, host: str, path: str, cookie: str) -> Answer:
+    def get(self, address: str, port: int, tls: bool, host: str, path: str, cookie: str, reach: Reach) -> Answer:
         """One GET request; raises OSError where nobody answers."""
 
     def listeners(self) -> Dict[int, List[str]]:
@@ -68,12 +69,14 @@ def ask(node: Http, probe: ScopeProbe, passphrases: Sequence[str], way: Way) -> 
 def _get(node: Http, scope: Scope, way: Way, path: str, cookie: str) -> Answer:
     port = way.port or scope.port
     address = way.address or _own_address(node.listeners().get(port, []))
-    tls = scope.scheme == "https" and not way.port
+    # A trial has no load balancer before it.
+    tls, reach = (False, PLAIN) if way.port else (scope.scheme == "https", scope.reach)
+    host = (scope.virtual_host if way.port else scope.asked_as) or "localhost"
     try:
-        return node.get(address, port, tls, scope.virtual_host or "localhost", path,
-                        "%s=%s" % (scope.cookie_name, cookie) if cookie else "")
+        return node.get(address, port, tls, host, path, "%s=%s" % (scope.cookie_name, cookie) if cookie else "", reach)
     except OSError as error:
-        raise OSError("%s port %d: %s" % (address, port, error)) from error
+        missing = hint(reach, tls, getattr(error, "kind", ""), str(error))
+        raise OSError("%s port %d: %s%s" % (address, port, error, ". " + missing if missing else "")) from error
 
 
 def _own_address(listening: Sequence[str]) -> str:

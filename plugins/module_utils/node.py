@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import glob
 import gzip
-import http.client
 import os
 import shutil
 import signal
@@ -20,8 +19,10 @@ import subprocess
 import time
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
+from .http_client import ask, load_identity
 from .layout import DEBIAN, Layout
 from .probe import Answer
+from .reach import PLAIN, Reach, request
 from .transaction import Entry
 
 
@@ -316,34 +317,23 @@ class Node:
                         found.setdefault(port, {})["%s (process %s)" % (program, pid)] = None
         return {port: list(programs) for port, programs in found.items()}
 
-    def get(self, address: str, port: int, tls: bool, host: str, path: str, cookie: str) -> Answer:
-        """One GET request, with this Cookie header; the body is not read.
+    def get(self, address: str, port: int, tls: bool, host: str, path: str, cookie: str, reach: Reach = PLAIN) -> Answer:
+        """One GET request, with this Cookie header and what ``reach`` adds; the body is not read.
 
         Certificates are not verified: it is this machine's own server that is asked.
 
-        :raises OSError: no connection, no answer within 10 seconds, or no HTTP.
+        :raises NoAnswer: (an OSError) no connection, no answer within 10 seconds in all, or no HTTP.
         """
-        connection = http.client.HTTPConnection(address, port, timeout=10)
-        try:
-            connection.connect()
-            if tls:
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-                connection.sock = context.wrap_socket(connection.sock, server_hostname=host)
-            sent = time.time_ns() // 1000
-            connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
-            for name, value in (("Host", host), ("Cookie", cookie), ("Connection", "close")):
-                if value:
-                    connection.putheader(name, value)
-            connection.endheaders()
-            answer = connection.getresponse()
-            received = time.time_ns() // 1000
-            return Answer(answer.status, tuple(answer.getheaders()), sent, received)
-        except http.client.HTTPException as error:
-            raise OSError("no HTTP answer: %s" % (str(error) or type(error).__name__)) from error
-        finally:
-            connection.close()
+        context = None
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            if reach.client_certificate:
+                load_identity(context, reach.client_certificate, reach.client_key)
+        text = request(path, host, cookie, reach.headers, close=True)
+        name = host.partition(":")[0]
+        return ask(address, port, text, 10, lambda: time.time_ns() // 1000, context, name, reach.proxy_protocol)[0]
 
     # -- time and turns ---------------------------------------------------------------------------------------------
 

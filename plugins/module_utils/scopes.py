@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from .probe import probe_path, store_path
+from .reach import PLAIN, Reach, ReachError, parse_reach
 
 STORES = ("cookie", "dbd")
 CIPHERS = ("aes256", "aes192", "aes128", "3des192")
@@ -79,6 +80,7 @@ class Scope:
     ``max_age`` and ``update_interval`` are seconds. ``virtual_host``, ``virtual_host_file``, ``cookie_domain``,
     ``same_site``, ``request_header``, ``response_header`` and ``log_level`` are empty strings where not wanted.
     ``store``: sessions are kept in the ``cookie``, or in a database (``dbd``) and the cookie holds the name of a row.
+    ``reach``: how the scope is asked, as its load balancer asks it.
     """
 
     name: str
@@ -104,6 +106,12 @@ class Scope:
     response_header: str
     log_level: str
     directives: Tuple[str, ...]
+    reach: Reach = PLAIN
+
+    @property
+    def asked_as(self) -> str:
+        """The site's name that requests are sent with; empty where neither a name nor a virtual host is given."""
+        return self.reach.server_name or self.virtual_host
 
     @property
     def probe_path(self) -> str:
@@ -218,6 +226,7 @@ def _parse(item: object, position: int) -> Scope:
         response_header=read.text("response_header", "", _TOKEN, "a header name"),
         log_level=read.choice("log_level", "", LOG_LEVELS),
         directives=read.texts("directives", re.compile(r"[^\x00-\x1f\x7f]+\Z"), "one httpd directive to an entry"),
+        reach=_reach(name, item.get("reach")),
     )
     _fits_together(scope)
     return scope
@@ -251,8 +260,17 @@ def _no_host_name(value: str) -> str:
     return ""
 
 
+def _reach(name: str, raw: object) -> Reach:
+    try:
+        return parse_reach(raw)
+    except ReachError as error:
+        raise ScopeError(str(error), name, "reach" + ("." + error.option if error.option else "")) from None
+
+
 def _fits_together(scope: Scope) -> None:
     """Options that are fine by themselves, but not with each other."""
+    if scope.reach.client_certificate and scope.scheme != "https":
+        raise ScopeError("is shown in a TLS handshake only: set scheme: https", scope.name, "reach.client_certificate")
     if scope.virtual_host_file and not scope.virtual_host:
         raise ScopeError("needs virtual_host too: the name of the host in that file", scope.name, "virtual_host_file")
     if not _below(scope.path, scope.cookie_path):

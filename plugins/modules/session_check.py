@@ -80,10 +80,6 @@ options:
       - File on the controller with the certificates to trust for scopes with C(scheme) V(https). The system's by
         default.
     type: path
-  server_name:
-    description: Name of the site (Host and SNI) for scopes without a virtual host. A node's address by default.
-    type: str
-    default: ''
   carry:
     description:
       - Which sessions are shown to which other nodes. V(ring), each node's to one other; V(matrix), each to all others;
@@ -125,7 +121,7 @@ options:
     description: Seconds between two clocks that fail. 5 by default, or 1 % of the shortest max age if that is less.
     type: float
   timeout:
-    description: Seconds for connecting to a node, and again for each answer.
+    description: Seconds that one request may take in all, from resolving the node's name to the end of the answer's headers.
     type: float
     default: 10
   concurrency:
@@ -152,7 +148,7 @@ options:
     description:
       - What a node is to send, as JSON, with cookies that servers accept. The controller fills this in; do not set it.
     type: str
-    default: "[]"
+    default: "{}"
 requirements:
   - cryptography (on the controller)
   - Python 3.9 or later on the nodes for the steps V(ask) and V(carry), nothing else
@@ -232,27 +228,13 @@ reports:
   elements: str
 """
 
-import errno
 import json
-import socket
 import ssl
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.check_options import ARGUMENT_SPEC
-
-MAX_HEADERS = 65536
-KEPT = ("set-cookie", "date", "cache-control", "location")
-UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.EACCES)
-
-
-class NoAnswer(Exception):
-    """There is no answer: a kind of evidence.FAULTS, and a few words."""
-
-    def __init__(self, kind, detail=""):
-        super().__init__(detail)
-        self.kind = kind
-        self.detail = detail
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.http_client import KEPT, NoAnswer, ask, load_identity
 
 
 class SteadyClock:
@@ -266,25 +248,27 @@ class SteadyClock:
         return (self._base + time.monotonic_ns()) // 1000
 
 
-def ask_all(requests, authority, timeout, clock):
-    """The answers to all requests, in their order; nothing is sent any more after one that got none.
+def ask_all(sending, timeout, clock):
+    """The answers to all requests, in their order; where one got none, nothing more is sent the same way.
 
     A fallback is only asked where no earlier answer of its scope came from a probe location or had a cookie.
     """
-    answers, needless = [], set()
-    broken = None
-    for request in requests:
+    answers, needless, broken, contexts = [], set(), {}, {}
+    for request in sending["requests"]:
         scope = request["scope"]
+        way = tuple(request[part] for part in ("address", "port", "tls", "host", "proxy_protocol"))
         if request["purpose"] == "fallback" and scope in needless:
             answers.append(None)
             continue
-        if broken is None:
+        if way not in broken:
             try:
-                answer = ask(request, authority, timeout, clock)
+                if request["tls"] and scope not in contexts:
+                    contexts[scope] = context_for(sending["authority"], sending["identities"].get(scope))
+                answer = ask_one(request, contexts.get(scope), timeout, clock)
             except NoAnswer as problem:
-                broken = {"fault": problem.kind, "detail": problem.detail}
-        if broken is not None:
-            answers.append(broken)
+                broken[way] = {"fault": problem.kind, "detail": problem.detail}
+        if way in broken:
+            answers.append(broken[way])
             continue
         seen = answer["status"] == 403 or any(name == "set-cookie" for name, _value in answer["headers"])
         if seen and request["purpose"] == "key":
@@ -293,79 +277,25 @@ def ask_all(requests, authority, timeout, clock):
     return answers
 
 
-def ask(request, authority, timeout, clock):
-    """The answer to one request over a connection of its own."""
-    where = "%s port %d" % (request["address"], request["port"])
-    connection = connect(request, where, timeout)
-    try:
-        if request["tls"]:
-            connection = secure(connection, request["host"], authority)
-        deadline = time.monotonic() + timeout
-        sent = clock.now()
-        connection.sendall(request["text"].encode("latin-1"))
-        data, received = b"", 0
-        while b"\r\n\r\n" not in data:
-            connection.settimeout(max(0.001, deadline - time.monotonic()))
-            piece = connection.recv(16384)
-            received = received or clock.now()
-            data += piece
-            if not b"HTTP/1.".startswith(data[:7]):
-                raise NoAnswer("garbage", "it begins with %r" % data[:20])
-            if not piece:
-                raise NoAnswer("garbage" if data else "closed", "the connection ended")
-            if len(data) > MAX_HEADERS:
-                raise NoAnswer("too_large", "more than 64 KiB of headers")
-        return parse(data, sent, received)
-    except socket.timeout:
-        raise NoAnswer("timeout", "no answer in %g s" % timeout) from None
-    except OSError as error:
-        raise NoAnswer("reset", str(error.strerror or error)) from None
-    finally:
-        connection.close()
-
-
-def connect(request, where, timeout):
-    """A connection, or the reason why there is none."""
-    try:
-        return socket.create_connection((request["address"], request["port"]), timeout=timeout)
-    except socket.timeout:
-        raise NoAnswer("connect_timeout", "%s: no connection in %g s" % (where, timeout)) from None
-    except socket.gaierror as error:
-        raise NoAnswer("unresolved", "%s: %s" % (request["address"], error.strerror)) from None
-    except OSError as error:
-        kind = "refused" if error.errno == errno.ECONNREFUSED else "reset"
-        raise NoAnswer("unreachable" if error.errno in UNREACHABLE else kind, where) from None
-
-
-def secure(connection, host, authority):
-    """The connection with TLS, or the reason why there is none."""
+def context_for(authority, identity):
+    """How servers are verified, and what certificate they are shown."""
     try:
         context = ssl.create_default_context(cadata=authority or None)
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as on the controller, whatever the node's Python
-        return context.wrap_socket(connection, server_hostname=host)
-    except ssl.SSLCertVerificationError as error:
-        raise NoAnswer("tls_certificate", error.verify_message) from None
+        if identity:
+            load_identity(context, *identity)
+        return context
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None)
-        raise NoAnswer("tls_handshake", str(reason or error).lower().replace("_", " ")) from None
+        raise NoAnswer("tls_handshake", "certificates cannot be loaded here: %s" % error) from None
 
 
-def parse(data, sent, received):
-    """What is kept of an answer."""
-    head, _end, _body = data.partition(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    if not first[9:12].isdigit():
-        raise NoAnswer("garbage", "it begins with %r" % first[:20])
-    headers = []
-    length = 0
-    for line in lines:
-        name, _colon, value = line.partition(":")
-        if name.lower() in KEPT:
-            headers.append([name.lower(), value.strip()])
-        if name.lower() == "content-length" and value.strip().isdigit():
-            length = int(value.strip()[:15])
-    large = length > MAX_HEADERS
-    return {"status": int(first[9:12]), "headers": headers, "sent": sent, "received": received, "large": large}
+def ask_one(request, tls, timeout, clock):
+    """What is kept of the answer to one request."""
+    text = request["text"].encode("latin-1")
+    answer, large = ask(request["address"], request["port"], text, timeout, clock.now, tls, request["host"],
+                        request["proxy_protocol"])
+    headers = [[name.lower(), value] for name, value in answer.headers if name.lower() in KEPT]
+    return {"status": answer.status, "headers": headers, "sent": answer.sent, "received": answer.received, "large": large}
 
 
 def main():
@@ -373,9 +303,7 @@ def main():
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     if module.params["step"] not in ("ask", "carry"):
         module.fail_json(msg="this step runs on the controller: run it through its action plugin")
-    requests = json.loads(module.params["requests"])
-    authority = requests[0].get("authority", "") if requests else ""
-    answers = ask_all(requests, authority, module.params["timeout"], SteadyClock())
+    answers = ask_all(json.loads(module.params["requests"]), module.params["timeout"], SteadyClock())
     module.exit_json(changed=False, answers=answers)
 
 

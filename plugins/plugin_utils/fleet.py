@@ -35,7 +35,6 @@ VARIABLES: dict[str, str] = {
     "session_check_port": NODE,
     "session_check_report_dir": FLEET,
     "session_check_revoked": FLEET,
-    "session_check_server_name": FLEET,
     "session_check_timeout": FLEET,
     "session_check_via": FLEET,
     "session_check_warn_drift": FLEET,

@@ -119,9 +119,15 @@ def _shot(scope: Scope, purpose: str, key: int | None, path: str, value: str, so
     return {"scope": scope.name, "purpose": purpose, "key": key, "path": path, "value": value, "source": source}
 
 
-def requests(prober: Prober, node: Node, shots: Sequence[Shot], authority: str) -> list[dict[str, Any]]:
-    """What the module on the node is told to send. ``authority``: certificates to trust, as text."""
+def requests(prober: Prober, node: Node, shots: Sequence[Shot], authority: str) -> dict[str, Any]:
+    """What the module on the node is told to send: ``requests``, the ``authority`` (certificates to trust, as text), and by
+    scope its ``identities`` (client certificate and key), where it has one."""
     scopes = {scope.name: scope for scope in prober.plan.scopes}
+    identities = {
+        name: [scope.reach.client_certificate, scope.reach.client_key]
+        for name, scope in scopes.items()
+        if scope.reach.client_certificate and any(shot["scope"] == name for shot in shots)
+    }
     rows = []
     for shot in shots:
         scope = scopes[shot["scope"]]
@@ -134,12 +140,11 @@ def requests(prober: Prober, node: Node, shots: Sequence[Shot], authority: str) 
                 "port": target.port,
                 "tls": target.tls,
                 "host": target.host,
+                "proxy_protocol": target.proxy_protocol,
                 "text": prober.request(node, scope, shot["path"], shot["value"]).decode("latin-1"),
             }
         )
-    if rows:
-        rows[0]["authority"] = authority
-    return rows
+    return {"requests": rows, "authority": authority, "identities": identities}
 
 
 def asked(prober: Prober, shots: Sequence[Shot]) -> dict[str, Asked]:

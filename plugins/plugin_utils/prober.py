@@ -20,14 +20,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from ..module_utils import clock, cookie, probe
+from ..module_utils import clock, cookie, probe, reach
 from ..module_utils.clock import Interval
 from ..module_utils.evidence import Fault, Look, Shot, StoreView, View, fold
 from ..module_utils.probe import Answer, Observation
 from ..module_utils.scopes import Scope
 from . import store_walk
 from .canary_walk import Walk
-from .wire import Reply, Target, Wire, WireError
+from .wire import Reply, Resolver, Target, Wire, WireError
 
 MARK = "no-cache, private"
 """What mod_session_cookie and mod_session_dbd add to Cache-Control whenever sessions are on."""
@@ -72,20 +72,20 @@ class Plan:
 
     ``passphrases``: all keys to probe for, in httpd's order, revoked ones last. ``paths``: other paths by scope name
     that should share the scope's key. ``fallback``: by scope name, where to ask when there is no probe location; the
-    place of the missing probe location itself by default.
-    ``server_name``: the site's name for scopes without a virtual host; the node's address by default. ``carry``:
-    ``ring``, ``matrix`` or ``none``. ``timeout``: seconds for connecting, and for each answer.
+    place of the missing probe location itself by default. ``carry``: ``ring``, ``matrix`` or ``none``. ``timeout``: seconds
+    for each request, with all that comes before it. ``tls``: to verify nodes with; ``identified``: the same by scope name, with
+    the client certificate of those that have one.
     """
 
     scopes: tuple[Scope, ...]
     passphrases: tuple[str, ...]
     paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
     fallback: dict[str, str] = field(default_factory=dict)
-    server_name: str = ""
     carry: str = "ring"
     timeout: float = 10.0
     concurrency: int = 64
     tls: ssl.SSLContext | None = None
+    identified: dict[str, ssl.SSLContext] = field(default_factory=dict)
     randomness: Callable[[int], bytes] = os.urandom
 
 
@@ -122,6 +122,7 @@ class Prober:
         self._rows: dict[str, dict[str, str]] = {}
         self._views: dict[tuple[str, str], View] = {}
         self._threads = ThreadPoolExecutor(max_workers=2)
+        self._resolver = Resolver()
 
     def run(self, nodes: Sequence[Node], walk: Walk | None = None) -> list[View]:
         """Ask all nodes, and show them the canaries, if there are any; one view per node and scope."""
@@ -193,19 +194,20 @@ class Prober:
 
     def _routes(self, node: Node) -> Iterable[list[Scope]]:
         """Scopes that can be asked over one connection."""
-        routes: dict[tuple[str, int, str], list[Scope]] = {}
+        routes: dict[tuple[Target, str], list[Scope]] = {}
         for scope in self.plan.scopes:
-            target = self.target(node, scope)
-            routes.setdefault((scope.scheme, target.port, target.host), []).append(scope)
+            routes.setdefault((self.target(node, scope), scope.reach.client_certificate), []).append(scope)
         return routes.values()
 
     def target(self, node: Node, scope: Scope) -> Target:
         """Where a node is asked for a scope."""
-        host = scope.virtual_host or self.plan.server_name or node.address
-        return Target(node.address, node.ports.get(scope.name, scope.port), scope.scheme == "https", host)
+        name = scope.asked_as.partition(":")[0] or reach.host_of(node.address)
+        port = node.ports.get(scope.name, scope.port)
+        return Target(node.address, port, scope.scheme == "https", name, scope.reach.proxy_protocol)
 
     def _wire(self, node: Node, scope: Scope) -> Wire:
-        return Wire(self.target(node, scope), self.plan.tls, self.clock.now, self.plan.timeout)
+        tls = self.plan.identified.get(scope.name, self.plan.tls)
+        return Wire(self.target(node, scope), tls, self.clock.now, self.plan.timeout, self._resolver)
 
     async def _ask(self, wire: Wire, node: Node, scope: Scope, asked: Asked) -> None:
         for key in range(len(self.plan.passphrases)):
@@ -270,13 +272,8 @@ class Prober:
     def request(self, node: Node, scope: Scope, path: str, value: str) -> bytes:
         """A request as it is sent, with the cookie ``value`` unless that is empty."""
         target = self.target(node, scope)
-        host = f"[{target.host}]" if ":" in target.host else target.host
-        if target.port != (443 if target.tls else 80):
-            host += f":{target.port}"
-        carried = f"Cookie: {scope.cookie_name}={value}\r\n" if value else ""
-        return (
-            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: httpd_fleet.mod_session\r\nAccept: */*\r\n{carried}\r\n"
-        ).encode("latin-1")
+        host = reach.host_header(scope.asked_as, node.address, target.port, target.tls)
+        return reach.request(path, host, f"{scope.cookie_name}={value}" if value else "", scope.reach.headers)
 
     async def keep(self, node: Node, scope: Scope, asked: Asked) -> View:
         """Turn what was asked into the view that stays."""

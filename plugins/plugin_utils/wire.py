@@ -11,24 +11,25 @@ right at the system calls, and what is kept of an answer is its status and a few
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
-import os
 import socket
 import ssl
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 
+from ..module_utils import http_client
+from ..module_utils.http_client import CHUNK, MAX_HEADERS, Address, NoAnswer
 from ..module_utils.probe import Answer
-
-MAX_HEADERS = 65536
-"""Bytes of status line and headers read of one answer."""
+from ..module_utils.reach import proxy_header
 
 MAX_BODY = 65536
 """Bytes of a body read past, to use the connection again; with a larger one it is closed instead."""
 
-_CHUNK = 16384
-_KEPT = (b"set-cookie", b"date", b"cache-control", b"location")
-_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EINVAL, errno.ENETDOWN, errno.EACCES)
+MOST_LOOKUPS = 256
+"""Names that may wait for the resolver at once."""
 
 
 class WireError(Exception):
@@ -38,15 +39,22 @@ class WireError(Exception):
         super().__init__(detail)
         self.kind = kind
 
+    @classmethod
+    def of(cls, problem: NoAnswer) -> WireError:
+        """The same, from what both clients share."""
+        return cls(problem.kind, problem.detail)
+
 
 @dataclass(frozen=True)
 class Target:
-    """Where a node is asked: ``address`` and ``port``, with TLS or not, and the site's name for Host and SNI."""
+    """Where a node is asked: ``address`` and ``port``, with TLS or not, the name for the TLS handshake, and the version of the
+    PROXY protocol, 0 for none."""
 
     address: str
     port: int
     tls: bool
     host: str
+    proxy_protocol: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,38 +65,93 @@ class Reply:
     large: bool
 
 
+class Resolver:
+    """Names to addresses, each name looked up once, in a thread of its own: one that is never answered delays no other.
+
+    Nothing can end a call of the system's resolver. So the threads are daemons, which end with the program.
+    """
+
+    def __init__(self) -> None:
+        self._lookups: dict[tuple[str, int], Future[list[Address]]] = {}
+
+    async def find(self, name: str, port: int, seconds: float, timeout: float) -> list[Address]:
+        """The addresses of a name, after at most ``seconds`` (of ``timeout`` in all)."""
+        lookup = self._lookups.get((name, port))
+        if lookup is None:
+            if sum(not one.done() for one in self._lookups.values()) >= MOST_LOOKUPS:
+                raise WireError("unresolved", f"{name}: the resolver has not answered for {MOST_LOOKUPS} other names yet")
+            lookup = self._lookups[(name, port)] = Future()
+            threading.Thread(target=_look_up, args=(lookup, name, port), daemon=True).start()
+        if not lookup.done():
+            loop = asyncio.get_running_loop()
+            answered = asyncio.Event()
+
+            def wake(_lookup: Future[list[Address]]) -> None:
+                with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                    loop.call_soon_threadsafe(answered.set)
+
+            lookup.add_done_callback(wake)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(answered.wait(), seconds)
+        if not lookup.done():
+            raise WireError("unresolved", f"{name}: no answer of the resolver in {timeout:g} s")
+        problem = lookup.exception()
+        if isinstance(problem, NoAnswer):
+            raise WireError.of(problem)
+        return lookup.result()
+
+
+def _look_up(lookup: Future[list[Address]], name: str, port: int) -> None:
+    try:
+        lookup.set_result(http_client.resolve(name, port))
+    except BaseException as error:
+        lookup.set_exception(error)
+
+
 class Wire:
     """One keep-alive connection, opened when the first request is sent and again where the node closed it meanwhile.
 
     :param tls: context to verify the node with, for targets with TLS.
     :param now: microseconds since the epoch by a clock that only counts forward.
-    :param timeout: seconds for connecting, and again for each answer.
+    :param timeout: seconds for all that belongs to one request: name, connection, handshake, sending, and the answer's headers.
+    :param resolver: shared by all connections.
     """
 
-    def __init__(self, target: Target, tls: ssl.SSLContext | None, now: Callable[[], int], timeout: float) -> None:
+    def __init__(
+        self, target: Target, tls: ssl.SSLContext | None, now: Callable[[], int], timeout: float, resolver: Resolver | None = None
+    ) -> None:
         self._target = target
         self._tls = tls
         self._now = now
         self._timeout = timeout
+        self._resolver = resolver or Resolver()
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._expired = False
+        self._until = 0.0
         self._used = False
+        self._drains = True
 
     async def ask(self, request: bytes) -> Reply:
         """Send one request and read its answer.
 
         A connection that the node closed while it was idle is opened anew once.
         """
-        if self._socket is not None and self._used:
-            try:
-                return await self._exchange(request)
-            except WireError as error:
-                if error.kind not in ("reset", "closed"):
-                    raise
-        await self._open()
-        return await self._exchange(request)
+        self._expired = False
+        self._until = self._loop.time() + self._timeout
+        timer = self._loop.call_at(self._until, self._expire)
+        try:
+            if self._socket is not None and self._used:
+                try:
+                    return await self._exchange(request)
+                except WireError as error:
+                    if error.kind not in ("reset", "closed"):
+                        raise
+            await self._open()
+            return await self._exchange(request)
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Close the connection, at once and without a word."""
@@ -128,17 +191,14 @@ class Wire:
 
     async def _open(self) -> None:
         self.close()
-        self._expired = False
-        timer = self._loop.call_later(self._timeout, self._expire)
         try:
             await self._connect()
+            await self._announce()
             if self._target.tls:
                 await self._handshake()
         except BaseException:
             self.close()
             raise
-        finally:
-            timer.cancel()
 
     async def _connect(self) -> None:
         where = f"{self._target.address} port {self._target.port}"
@@ -156,25 +216,29 @@ class Wire:
                 raise WireError("connect_timeout", f"{where}: no connection in {self._timeout:g} s") from None
             if not code:
                 return
-            problem = _connect_problem(code, where)
+            problem = WireError.of(http_client.connect_problem(code, where))
         raise problem or WireError("unresolved", f"{self._target.address} has no address")
 
-    async def _addresses(self) -> list[tuple[int, tuple[object, ...]]]:
+    async def _addresses(self) -> list[Address]:
         address, port = self._target.address, self._target.port
-        for family in (socket.AF_INET, socket.AF_INET6):
-            try:
-                socket.inet_pton(family, address)
-            except OSError:
-                continue
-            return [(family, (address, port))]
-        asked = self._loop.getaddrinfo(address, port, type=socket.SOCK_STREAM)
         try:
-            found = await asyncio.wait_for(asked, self._timeout)
-        except asyncio.TimeoutError:  # first: since Python 3.11 it is an OSError too
-            raise WireError("unresolved", f"{address}: no answer of the resolver in {self._timeout:g} s") from None
-        except (OSError, UnicodeError) as error:
-            raise WireError("unresolved", f"{address}: {getattr(error, 'strerror', None) or error}") from None
-        return [(entry[0], entry[4]) for entry in found]
+            found = http_client.numeric(address, port)
+        except NoAnswer as error:
+            raise WireError.of(error) from None
+        left = self._until - self._loop.time()
+        return found or await self._resolver.find(address, port, left, self._timeout)
+
+    async def _announce(self) -> None:
+        """Say by the PROXY protocol who asks, where the server expects that."""
+        file, version = self._socket, self._target.proxy_protocol
+        if file is None or not version:
+            return
+        try:
+            await self._send(proxy_header(version, file.getsockname(), file.getpeername()))
+        except TimeoutError:
+            raise WireError("timeout", f"no answer in {self._timeout:g} s") from None
+        except OSError as error:
+            raise WireError.of(http_client.talk_problem(error)) from None
 
     async def _handshake(self) -> None:
         if self._tls is None or self._socket is None:
@@ -193,39 +257,40 @@ class Wire:
                     await self._wait(wrapped.fileno(), writing=True)
         except TimeoutError:
             raise WireError("tls_handshake", f"no end of the handshake in {self._timeout:g} s") from None
-        except ssl.SSLCertVerificationError as error:
-            raise WireError("tls_certificate", error.verify_message or "not verified") from None
         except (OSError, ValueError) as error:
-            raise WireError("tls_handshake", _words(error)) from None
+            raise WireError.of(http_client.tls_problem(error)) from None
 
     # Asking
 
     async def _exchange(self, request: bytes) -> Reply:
-        self._expired = False
-        timer = self._loop.call_later(self._timeout, self._expire)
         try:
             return await self._talk(request)
         except TimeoutError:
             self.close()
             raise WireError("timeout", f"no answer in {self._timeout:g} s") from None
-        except (ConnectionError, ssl.SSLError, OSError) as error:
+        except NoAnswer as error:
             self.close()
-            raise WireError("reset", _words(error)) from None
+            raise WireError.of(error) from None
+        except OSError as error:
+            self.close()
+            raise WireError.of(http_client.talk_problem(error)) from None
         except BaseException:
             self.close()
             raise
-        finally:
-            timer.cancel()
 
     async def _talk(self, request: bytes) -> Reply:
         sent = self._now()
-        await self._send(request)
         data = bytearray()
         received = 0
+        broken: OSError | None = None
+        try:
+            await self._send(request)
+        except ConnectionError as error:  # what the server said before it closed may still be there
+            broken = error
         while True:
             end = data.find(b"\r\n\r\n")
             if end >= 0:
-                status, headers = _parse(data, end)
+                status, headers = http_client.parse_head(bytes(data[:end]))
                 del data[: end + 4]
                 if status >= 200:
                     break
@@ -238,12 +303,14 @@ class Wire:
             received = received or self._now()
             data += piece
             if not b"HTTP/1.".startswith(bytes(data[:7])):
-                raise WireError("garbage", f"it begins with {_printable(data)}")
+                raise WireError("garbage", f"it begins with {http_client.start_of(data)}")
+            if not piece and broken is not None and not data:
+                raise broken
             if not piece:
                 raise WireError("garbage" if data else "closed", "the connection ended" if data else "")
         self._used = True
         large = await self._pass_body(status, headers, data)
-        kept = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name.lower() in _KEPT)
+        kept = tuple((name, value) for name, value in headers if name.lower() in http_client.KEPT)
         return Reply(Answer(status, kept, sent, received), large)
 
     async def _send(self, request: bytes) -> None:
@@ -268,34 +335,38 @@ class Wire:
             await self._wait(file.fileno())
         while True:
             try:
-                return file.recv(_CHUNK)
+                return file.recv(CHUNK)
             except (BlockingIOError, ssl.SSLWantReadError):
                 await self._wait(file.fileno())
             except ssl.SSLWantWriteError:
                 await self._wait(file.fileno(), writing=True)
 
-    async def _pass_body(self, status: int, headers: list[tuple[bytes, bytes]], data: bytearray) -> bool:
+    async def _pass_body(self, status: int, headers: list[tuple[str, str]], data: bytearray) -> bool:
         """Read past the body or close the connection; whether the body is large. The answer is known already, so that
         nothing here is an error any more."""
         fields = {name.lower(): value.lower() for name, value in headers}
-        length = fields.get(b"content-length", b"")
-        chunked = b"chunked" in fields.get(b"transfer-encoding", b"")
+        length = fields.get("content-length", "")
+        length = length if length.isascii() and length.isdigit() else ""
+        chunked = "chunked" in fields.get("transfer-encoding", "")
         if status in (204, 304):
-            length, chunked = b"0", False
+            length, chunked = "0", False
         large = False
         try:
             if chunked:
                 large = not await self._drain(data, lambda read: read.endswith(b"0\r\n\r\n"))
-            elif length.isdigit() and len(length) < 16:
-                size = int(length)
-                large = size > MAX_BODY
+            elif length:
+                large = len(length) > 15 or int(length) > MAX_BODY
                 if not large:
-                    await self._drain(data, lambda read: len(read) >= size)
+                    await self._drain(data, lambda read: len(read) >= int(length))
             else:
                 large = not await self._drain(data, lambda read: False)
-        except (TimeoutError, OSError):
+        except TimeoutError:
+            # A server that makes bodies slow costs one deadline, not one for each request.
+            self._drains = False
             self.close()
-        if large or b"close" in fields.get(b"connection", b"") or not (chunked or length):
+        except OSError:
+            self.close()
+        if large or "close" in fields.get("connection", "") or not (chunked or length):
             self.close()
         return large
 
@@ -304,43 +375,12 @@ class Wire:
         while not complete(data):
             if len(data) > MAX_BODY:
                 return False
+            if not self._drains:
+                self.close()
+                return True
             piece = await self._receive()
             if not piece:
                 self.close()
                 return True
             data += piece
         return True
-
-
-def _parse(data: bytearray, end: int) -> tuple[int, list[tuple[bytes, bytes]]]:
-    first, *lines = bytes(data[:end]).split(b"\r\n")
-    status = first[9:12]
-    if not status.isdigit() or len(first) < 12:
-        raise WireError("garbage", f"it begins with {_printable(first)}")
-    headers = []
-    for line in lines:
-        name, colon, value = line.partition(b":")
-        if colon:
-            headers.append((name, value.strip()))
-    return int(status), headers
-
-
-def _connect_problem(code: int, where: str) -> WireError:
-    if code == errno.ECONNREFUSED:
-        return WireError("refused", where)
-    if code == errno.ETIMEDOUT:
-        return WireError("connect_timeout", f"{where}: {os.strerror(code)}")
-    if code in _UNREACHABLE:
-        return WireError("unreachable", f"{where}: {os.strerror(code)}")
-    return WireError("reset", f"{where}: {os.strerror(code)}")
-
-
-def _words(error: Exception) -> str:
-    """What an exception says, without numbers and source lines of libraries."""
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return str(error.reason).lower().replace("_", " ")
-    return str(getattr(error, "strerror", None) or error)
-
-
-def _printable(data: bytes | bytearray) -> str:
-    return repr(bytes(data[:20]))[1:]

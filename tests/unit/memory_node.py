@@ -141,7 +141,7 @@ class MemoryNode:
         self.logrotate()
         return 0, ""
 
-    def get(self, address, port, tls, host, path, cookie):
+    def get(self, address, port, tls, host, path, cookie, reach):
         loaded = self.on_disk(trial.DIRECTORY) if port == TRIAL_PORT else self.running
         if loaded is None:
             return Answer(404, (), 1, 2)

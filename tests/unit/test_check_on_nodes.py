@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import small_fleet as fleet
 from small_fleet import KEYS, OLD_KEY, Member, databases, stored
 
-from plugins.module_utils import canary, check_options, clock
+from plugins.module_utils import canary, check_options, clock, http_client
 from plugins.module_utils.clock import Interval
 from plugins.module_utils.evidence import Fault
 from plugins.module_utils.question import Key, Question
@@ -41,11 +41,12 @@ def module():
     for name in names:
         sys.modules.setdefault(name, types.ModuleType(name)).__path__ = []
     sys.modules[names[0] + ".check_options"] = check_options
+    sys.modules[names[0] + ".http_client"] = http_client
     spec = importlib.util.spec_from_file_location("session_check", ROOT / "plugins" / "modules" / "session_check.py")
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     yield loaded
-    for name in [*names, names[0] + ".check_options"]:
+    for name in [*names, names[0] + ".check_options", names[0] + ".http_client"]:
         sys.modules.pop(name, None)
 
 
@@ -72,7 +73,7 @@ def through_nodes(module, members, port, option=None, scope=None, **plan):
     def send(prober, name, shots):
         requests = json.loads(json.dumps(node_side.requests(prober, Node(name, name), shots, "")))
         assert not any(key in json.dumps(requests) for key in KEYS)
-        answers = module.ask_all(requests, "", 5, module.SteadyClock())
+        answers = module.ask_all(requests, 5, module.SteadyClock())
         return json.loads(json.dumps([{**shot, "answer": answer} for shot, answer in zip(shots, answers)]))
 
     for name in names:
@@ -251,13 +252,13 @@ def test_node_side_faults(module, answer, kind):
                 else:
                     connection.sendall(answer)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         request = {
             "scope": "app", "purpose": "key", "address": "127.0.0.1", "port": server.getsockname()[1], "tls": False,
-            "host": "x", "text": "GET / HTTP/1.1\r\n\r\n",
+            "host": "x", "proxy_protocol": 0, "text": "GET / HTTP/1.1\r\n\r\n",
         }  # fmt: skip
-        answers = module.ask_all([request, request], "", 0.5, module.SteadyClock())
+        answers = module.ask_all({"requests": [request, request], "authority": "", "identities": {}}, 0.5, module.SteadyClock())
         done.set()
         thread.join()
     assert [item["fault"] for item in answers] == [kind, kind]

@@ -64,7 +64,7 @@ class Server:
     def listeners(self) -> dict[int, list[str]]:
         return self.listening
 
-    def get(self, address: str, port: int, tls: bool, host: str, path: str, cookie: str) -> Answer:
+    def get(self, address: str, port: int, tls: bool, host: str, path: str, cookie: str, _reach: object) -> Answer:
         self.asked.append((address, port, tls, host, path, cookie.split("=")[0]))
         if self.silent:
             raise self.silent

@@ -407,5 +407,7 @@ def test_whatever_is_given_there_are_scopes_or_a_sentence(raw: list[Any]) -> Non
         assert str(error).startswith("session_config_scopes")
     else:
         for scope in scopes:
-            assert parse_scopes([{name: getattr(scope, name) for name in OPTIONS}]) == (scope,)
+            given = {name: getattr(scope, name) for name in OPTIONS}
+            given["reach"] = {**vars(scope.reach), "headers": dict(scope.reach.headers)}
+            assert parse_scopes([given]) == (scope,)
             assert 0 <= scope.update_interval < scope.max_age

@@ -9,12 +9,15 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import threading
 import time
 
 import pytest
 
+from plugins.module_utils import http_client
+from plugins.module_utils.http_client import NoAnswer
 from plugins.plugin_utils.prober import SteadyClock
-from plugins.plugin_utils.wire import MAX_HEADERS, Target, Wire, WireError
+from plugins.plugin_utils.wire import MAX_HEADERS, Resolver, Target, Wire, WireError
 
 GOOD = b"HTTP/1.1 403 Forbidden\r\nDate: Mon, 23 Nov 2026 00:00:00 GMT\r\nServer: x\r\nContent-Length: 3\r\n\r\nabc"
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -39,6 +42,23 @@ def ask(handler, times=1, host="127.0.0.1", tls=None, timeout=TIMEOUT):
             wire.close()
             server.close()
         return found
+
+    return asyncio.run(main())
+
+
+def ask_as_a_node(handler, tls=None):
+    """What one request of a node's own client to a server with this handler gives: its answer, or the kind of error."""
+
+    async def main():
+        server = await asyncio.start_server(handler, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        arguments = ("127.0.0.1", port, REQUEST, TIMEOUT, SteadyClock().now, tls, "www.example.com")
+        try:
+            return await asyncio.to_thread(http_client.ask, *arguments)
+        except NoAnswer as error:
+            return error.kind
+        finally:
+            server.close()
 
     return asyncio.run(main())
 
@@ -102,31 +122,107 @@ async def endless_body(reader, writer):
         (resets, "reset"),
         (hangs, "timeout"),
         (sends(*[b"H"] + [b""] * 3, pause=TIMEOUT), "timeout"),  # one byte, then nothing
+        (sends(*[bytes([byte]) for byte in GOOD], pause=TIMEOUT / 10), "timeout"),
+        (sends(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 30, pause=TIMEOUT / 10), "timeout"),
         (endless_headers, "too_large"),
     ],
 )
 def test_no_answer(handler, kind):
+    """Both clients say the same, and neither waits for longer because something comes."""
     started = time.monotonic()
     assert ask(handler) == [kind]
+    assert ask_as_a_node(handler) == kind
     assert time.monotonic() - started < 10
 
 
-def test_a_slow_drip_is_bounded_too():
-    drip = sends(*[bytes([byte]) for byte in GOOD], pause=TIMEOUT / 10)
-    assert ask(drip) == ["timeout"]
+async def silent_tls(reader, writer):
+    """Takes the first message of a handshake, then sends a byte at a time that never becomes one."""
+    with contextlib.suppress(ConnectionError):
+        for byte in b"\x16\x03\x03\x40\x00" + bytes(100):
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(TIMEOUT / 10)
+    writer.close()
+
+
+def test_a_handshake_has_the_same_deadline():
+    assert ask(silent_tls, tls=ssl.create_default_context()) == ["tls_handshake"]
+    assert ask_as_a_node(silent_tls, tls=ssl.create_default_context()) == "tls_handshake"
+
+
+def test_a_body_that_never_ends_costs_one_deadline_for_all_requests():
+    started = time.monotonic()
+    stuck = sends(b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nabc", close=False)
+    assert [reply.answer.status for reply in ask(stuck, times=20)] == [403] * 20
+    assert time.monotonic() - started < 10 * TIMEOUT
 
 
 def test_a_resolver_that_says_nothing(monkeypatch):
-    async def never(*_args, **_options):
-        await asyncio.sleep(60)
+    """Each name waits by itself: as many dead ones as there are, one that is answered is found."""
+    end = threading.Event()
+
+    def look_up(name, port):
+        if name.startswith("dead"):
+            end.wait()
+        return [(socket.AF_INET, ("127.0.0.1", port))]
 
     async def main():
-        await Wire(Target("web1.example.com", 80, False, "x"), None, SteadyClock().now, 0.01).ask(REQUEST)
+        resolver = Resolver()
+        wires = [Wire(Target(name, 9, False, "x"), None, SteadyClock().now, 0.2, resolver)
+                 for name in [*(f"dead{number}.example.com" for number in range(40)), "live.example.com"]]
+        return await asyncio.gather(*(wire.ask(REQUEST) for wire in wires), return_exceptions=True)
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", never)
-    with pytest.raises(WireError, match=r"web1\.example\.com: no answer of the resolver in 0\.01 s") as caught:
-        asyncio.run(main())
-    assert caught.value.kind == "unresolved"
+    monkeypatch.setattr(http_client, "resolve", look_up)
+    try:
+        found = asyncio.run(main())
+        assert [error.kind for error in found] == ["unresolved"] * 40 + ["refused"]
+        assert str(found[0]) == "dead0.example.com: no answer of the resolver in 0.2 s"
+        with pytest.raises(NoAnswer, match=r"dead\.example\.com: no answer of the resolver in 0\.1 s"):
+            http_client.ask("dead.example.com", 9, REQUEST, 0.1, SteadyClock().now)
+    finally:
+        end.set()
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "words"),
+    [
+        ("127.0.0.1", 80800, "there is no port 80800"),
+        ("127.0.0.1", 0, "there is no port 0"),
+        ("127.0.0.1", -1, "there is no port -1"),
+        ("w\u0119b\u2028.example.com", 80, "w"),
+        ("a" * 70 + ".example.com", 80, "aaa"),
+        ("web1\0.example.com", 80, "web1"),
+        ("web1..example.com", 80, "web1"),
+        ("", 80, ""),
+        ("fe80::1%no-such-card", 80, "fe80::1%no-such-card"),
+    ],
+)
+def test_an_address_that_is_none_is_that_nodes_fault(address, port, words):
+    async def main():
+        wire = Wire(Target(address, port, False, "x"), None, SteadyClock().now, TIMEOUT)
+        with pytest.raises(WireError) as caught:
+            await wire.ask(REQUEST)
+        return caught.value
+
+    error = asyncio.run(main())
+    assert error.kind in ("unresolved", "refused") and words in str(error)
+    with pytest.raises(NoAnswer) as caught:
+        http_client.ask(address, port, REQUEST, TIMEOUT, SteadyClock().now)
+    assert caught.value.kind == error.kind
+
+
+@pytest.mark.parametrize("address", ["::1", "[::1]"])
+def test_an_address_of_ipv6_has_brackets_or_none(address):
+    async def main():
+        server = await asyncio.start_server(sends(GOOD), "::1", 0)
+        port = server.sockets[0].getsockname()[1]
+        reply = await Wire(Target(address, port, False, "x"), None, SteadyClock().now, TIMEOUT).ask(REQUEST)
+        asking = asyncio.to_thread(http_client.ask, address, port, REQUEST, TIMEOUT, SteadyClock().now)
+        other, _large = await asking
+        server.close()
+        return reply.answer.status, other.status
+
+    assert asyncio.run(main()) == (403, 403)
 
 
 def test_nobody_listens():
@@ -233,3 +329,4 @@ def test_headers_of_the_largest_size_are_read():
 @pytest.mark.parametrize("handler", [sends(GOOD), resets, hangs, sends(b"HTTP/1.1 400 Bad\r\n\r\n")])
 def test_a_server_without_tls(handler):
     assert ask(handler, tls=ssl.create_default_context()) == ["tls_handshake"]
+    assert ask_as_a_node(handler, tls=ssl.create_default_context()) == "tls_handshake"

@@ -89,8 +89,8 @@ def tls(tmp_path_factory):
         journey.on(node, "cat >/run/site.pem", stdin=certificate)
         journey.on(node, "cat >/etc/apache2/sites-enabled/tls.conf", stdin=site)
         journey.on(node, "a2enmod -q ssl >/dev/null && systemctl restart apache2")
-    yield {"session_config_scopes": [{**journey.APP, "scheme": "https", "port": 443}], "session_check_port": 20443,
-           "session_check_ca": str(authority), "session_check_server_name": SITE}
+    yield {"session_config_scopes": [{**journey.APP, "scheme": "https", "port": 443, "reach": {"server_name": SITE}}],
+           "session_check_port": 20443, "session_check_ca": str(authority)}
     for node in FLEET:
         restore(node)
 
