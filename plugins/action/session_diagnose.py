@@ -18,6 +18,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     report_files,
     report_text,
 )
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.diagnosis_looked import looked
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.seal import seal_probes
@@ -47,7 +48,7 @@ class ActionModule(Piped, ActionBase):
         arguments = dict(self._task.args)
         keys = read_keys(arguments, self._loader)
         arguments.pop("ring_store", None)
-        arguments.update(passphrases=list(keys.passphrases), node=task_vars["inventory_hostname"])
+        arguments.update(passphrases=list(keys.passphrases))
         if keys.ring:
             arguments.update(ring={"id": keys.ring.id, "generation": keys.ring.changed_in}, allow_weak=True)
         try:
@@ -62,7 +63,11 @@ class ActionModule(Piped, ActionBase):
             raise AnsibleActionFail(f"hours: {arguments['hours']!r} is not a number of hours from 1 to {HOURS[-1]}")
         arguments["scopes"], arguments["directives"] = without_directives(arguments["scopes"])
         arguments["probes"] = seal_probes(scopes, keys.passphrases, task_vars["inventory_hostname"])
-        return self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
+        found = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
+        told = looked(found, task_vars["inventory_hostname"], {scope.name for scope in scopes})
+        if "fault" in told:
+            return {"failed": True, "msg": told["fault"]}
+        return {"changed": False, **told}
 
     def _judge(self, task_vars):
         group = self._task.args.get("group", "session_fleet")
@@ -70,11 +75,12 @@ class ActionModule(Piped, ActionBase):
         report = self._task.args.get("report")
         if not nodes or not isinstance(report, dict) or "findings" not in report:
             raise AnsibleActionFail("judge needs the report of session_check (return_report: true) and a group with hosts")
+        names = {scope["name"] for scope in report["scopes"]}
         gathered = {}
         for node in nodes:
             found = task_vars["hostvars"].raw_get(node).get(LOOKED)
             if isinstance(found, dict):
-                gathered[node] = found if "findings" in found else {"fault": _fault(found)}
+                gathered[node] = looked(found, node, names, again=True)
         data = diagnosis.join(nodes, gathered, report)
         written = self._write(data)
         self._display.display(diagnosis_text.render(data), color=report_text.COLOURS[data["status"]])
@@ -89,9 +95,3 @@ class ActionModule(Piped, ActionBase):
             return report_files.write(directory, files)
         except OSError as error:
             raise AnsibleActionFail(f"report_dir: {directory}: {error.strerror or error}") from error
-
-
-def _fault(found):
-    """Why a node could not be examined, in one line."""
-    text = str(found.get("msg") or found.get("module_stderr") or "it gave no answer")
-    return " ".join(text.split())[:300]

@@ -58,6 +58,9 @@ LOGGED = ("header_too_large", "store_failed", "cipher_failed", "driver_failed", 
 FOLLOWS = ("server_down", "not_listening")
 """What a server that cannot start is like."""
 
+OURS = ("not_examined", "node_result_invalid")
+"""What the controller says of a node, and never the node."""
+
 _ALL = ("*",)
 _DEPLOY = "run the deploy playbook for this node"
 # What replaces keys that somebody put there by hand.
@@ -69,6 +72,10 @@ CAUSES: Dict[str, Cause] = {
         FAIL, "the node could not be examined",
         "Bring it up, or mend the way to it (SSH, sudo, Python 3.9 or later), then diagnose again.",
         ("not_asked", "unreachable", "connect_timeout", "refused", "reset", "unresolved")),
+    "node_result_invalid": Cause(
+        FAIL, "the node's answer is not what a look gives back",
+        "Something else answered in the module's place, or changed what it said: a broken Python, a wrapper, an intruder. "
+        "What could be read is shown; do not rely on it, and look at the node by hand."),
     "not_deployed": Cause(
         FAIL, "sessions were never deployed here", "If this is a node of the fleet, " + _DEPLOY + ".", _ALL, fleet=True),
     # What keeps a server from starting, or from taking a configuration.

@@ -15,6 +15,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from .causes import CAUSES, FOLLOWS, LOGGED, LOST, Symptom
 from .findings import FAIL, KINDS, SEVERITIES, UNKNOWN, WARN
+from .text import printable
 
 SCHEMA = "httpd_fleet.mod_session/diagnosis"
 VERSION = 1
@@ -52,23 +53,24 @@ def doc(code: str) -> str:
 
 
 def finding(symptom: Symptom, node: str) -> Data:
-    """A symptom as the module on a node returns it."""
+    """A symptom with the words that the table has for it, and the node's name."""
     cause = CAUSES[symptom.code]
     return {"code": symptom.code, "severity": cause.severity, "node": node, "scope": symptom.scope, "title": cause.title,
             "evidence": symptom.evidence, "remedy": cause.remedy, "doc": doc(symptom.code)}
 
 
-def rank(findings: Iterable[Data]) -> List[Data]:
-    """Findings of one node, the gravest and likeliest root first."""
-    return sorted(findings, key=lambda item: (SEVERITIES.index(item["severity"]), _RANK[item["code"]], item["scope"]))
+def rank(symptoms: Iterable[Symptom]) -> List[Symptom]:
+    """What one node tells, the gravest and likeliest root first."""
+    return sorted(symptoms, key=lambda one: (SEVERITIES.index(CAUSES[one.code].severity), _RANK[one.code], one.scope))
 
 
 def join(nodes: Sequence[str], gathered: Mapping[str, Data], report: Data) -> Data:
     """The diagnosis of a fleet.
 
     :param nodes: all nodes of the group, in the inventory's order.
-    :param gathered: by name of the node what ``session_diagnose`` returned there (``findings``, ``log``), or ``fault``, a
-        sentence, where it could not look. A node that is not in it was not asked.
+    :param gathered: by name of the node what ``session_diagnose`` told there (``findings``, ``log``), or ``fault``, a
+        sentence, where it could not look. A node that is not in it was not asked. Of a finding, code, scope and evidence count;
+        all else is said from here, whatever it has.
     :param report: of a check of the same fleet, as :func:`report.build` makes it.
     :returns: what ``diagnosis.json`` holds; docs/diagnose.md describes it.
     """
@@ -97,11 +99,11 @@ def _rows(nodes: Sequence[str], gathered: Mapping[str, Data], report: Data) -> L
         here = gathered.get(node, {"fault": "this run left it out (--limit)"})
         if "fault" in here:
             rows.append(_row(finding(Symptom("not_examined", here["fault"]), node)))
-        rows += [_row(item) for item in here.get("findings", ())]
+        rows += [_row(finding(Symptom(item["code"], item["evidence"], item["scope"]), node)) for item in here.get("findings", ())]
     for item in report["findings"]:
         expected = "; expected: %s" % item["expected"] if item["expected"] else ""
         whole = {"node": item["node"] or "", "scope": item["scope"] or ""}
-        rows.append(_row({**item, **whole, "evidence": item["seen"] + expected}))
+        rows.append(_row({**item, **whole, "evidence": printable(item["seen"] + expected)}))
     return rows
 
 

@@ -22,7 +22,10 @@ def printable(text: object, most: int = MOST) -> str:
     :param text: anything; what is no text is shown as ``str`` shows it.
     :param most: characters of the result at most, at least ``len(CUT)``.
     """
-    whole = text if isinstance(text, str) else str(text)
+    try:
+        whole = text if isinstance(text, str) else str(text)
+    except ValueError:  # a number of thousands of digits
+        whole = type(text).__name__
     if len(whole) <= most and whole.isprintable():
         return whole
     shown = "".join(map(_shown, whole[:most + 1]))

@@ -14,7 +14,8 @@ description:
   - Looks at a node and changes nothing. The error logs, the configuration as httpd sees it, the key file and the other files
     that a deploy makes, what the running server does with them, and the machine (disks, clock, packages).
   - Each finding has a code, how grave it is, what was seen and where, what to do, and where the documentation speaks of it. They
-    are ranked, so that the first one is likeliest the root of the others.
+    are ranked, so that the first one is likeliest the root of the others. The node says the code and what was seen; all other
+    words, the rank and the node's name come from the controller.
   - With O(step=judge), the findings of all nodes and the report of a check are joined on the controller, see the playbook
     C(httpd_fleet.mod_session.diagnose).
 extends_documentation_fragment:
@@ -63,10 +64,6 @@ options:
   report_dir:
     description: Directory on the controller for C(diagnosis.json) and C(diagnosis.html), for O(step=judge).
     type: path
-  node:
-    description: The node's name in the inventory. The controller fills this in; do not set it.
-    type: str
-    default: ''
   directives:
     description:
       - The scopes' own directives, which may hold secrets and so are kept out of the node's log. The controller fills this in;
@@ -143,7 +140,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.apply import Wish
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.diagnosis import finding, rank
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.diagnosis import rank
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.examine import examine
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout import layout_for, parse_os_release
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.live import ScopeProbe
@@ -170,7 +167,6 @@ def main():
             "group": {"type": "str", "default": "session_fleet"},
             "report": {"type": "dict"},
             "report_dir": {"type": "path"},
-            "node": {"type": "str", "default": ""},
             "probes": {"type": "list", "elements": "dict", "default": [], "options": {
                 "scope": {"type": "str", "required": True},
                 "marker": {"type": "str", "required": True},
@@ -198,7 +194,8 @@ def main():
         module.fail_json(msg="this distribution is not supported; run session_preflight for details")
     wish = Wish(layout, passphrases, probes, ring=ring, store=store)
     symptoms, log = examine(Node(layout.service), wish, int(time.time()), module.params["hours"] * 3600)
-    module.exit_json(changed=False, findings=rank(finding(one, module.params["node"]) for one in symptoms), log=log)
+    module.exit_json(changed=False, log=log, findings=[
+        {"code": one.code, "scope": one.scope, "evidence": one.evidence} for one in rank(symptoms)])
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def test_a_node_that_nobody_reaches_is_told_once():
 
 def test_findings_of_a_node_are_ranked():
     found = [Symptom(code, "x") for code in ("sessions_lost", "htaccess_allowed", "key_file_open", "disk_full")]
-    assert [item["code"] for item in diagnosis.rank(diagnosis.finding(one, "n1") for one in found)] == [
+    assert [one.code for one in diagnosis.rank(found)] == [
         "disk_full", "key_file_open", "sessions_lost", "htaccess_allowed"]
 
 

@@ -30,6 +30,7 @@ from plugins.module_utils.text import CUT, MOST, printable
     ("C:\\x1b", "C:\\x1b"),
     (None, "None"),
     (float("nan"), "nan"),
+    pytest.param(1 << 40000, "int", id="a number of thousands of digits"),
     ({"a": "\x1b"}, "{'a': '\\x1b'}"),
 ])
 def test_what_is_shown(said, shown):

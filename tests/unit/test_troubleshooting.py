@@ -14,10 +14,10 @@ from tests.troubles import TROUBLES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "troubleshooting.md"
 WORDS = {"fail": "failure", "unknown": "unknown", "warn": "warning", "info": "note"}
-# What an error log tells while its cause is still there; that one has the row.
+# What an error log tells while its cause is still there; that one has the row. What no fault of a site brings about.
 WITHOUT_A_ROW = {
     "expired_at_save", "cipher_failed", "driver_failed", "store_failed",
-    "log_unread", "log_undated", "log_not_begun",
+    "log_unread", "log_undated", "node_result_invalid", "log_not_begun",
 }
 
 
