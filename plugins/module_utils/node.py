@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import gzip
@@ -25,6 +26,35 @@ from .probe import Answer
 from .reach import PLAIN, Reach, request
 from .transaction import Entry
 
+LARGEST = 1 << 26
+"""Bytes of the largest file that is taken for configuration or keys: 64 MiB."""
+
+
+def open_regular(path: str, follow: bool = True) -> int:
+    """A descriptor of a regular file, to read from; never waits for the other end of a FIFO, and opens no device.
+
+    :param follow: whether a symbolic link may lead to it.
+    :raises OSError: there is none, or it is something else.
+    """
+    found = os.stat(path) if follow else os.lstat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", path)
+    # Something else may stand there by now.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no regular file", path)
+    return handle
+
+
+def read_text(path: str, most: int) -> str:
+    """The first ``most`` bytes of a regular file, links followed, as text; empty where it cannot be read."""
+    try:
+        with os.fdopen(open_regular(path), "rb") as handle:
+            return handle.read(most).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
 
 class LockTimeout(Exception):
     """Another run holds the lock of this node."""
@@ -42,15 +72,16 @@ class Node:
     # -- files: the methods of transaction.Door ---------------------------------------------------------------------
 
     def entry(self, path: str) -> Optional[Entry]:
-        """What stands at a path, not following links; None for nothing."""
+        """What stands at a path, not following links; None for nothing. A file beyond :data:`LARGEST` is no file of ours."""
         try:
             found = os.lstat(path)
             if stat.S_ISLNK(found.st_mode):
                 return Entry("link", link=os.readlink(path))
-            if not stat.S_ISREG(found.st_mode):
+            if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
                 return Entry("other")
-            with open(path, "rb") as handle:
-                content = handle.read()
+            with os.fdopen(open_regular(path, follow=False), "rb") as handle:
+                found = os.fstat(handle.fileno())
+                content = handle.read(LARGEST)
         except (FileNotFoundError, NotADirectoryError):
             return None
         return Entry("file", stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid), content)
@@ -139,19 +170,28 @@ class Node:
             return None
 
     def htaccess_files(self, directory: str, most: int = 20000, seconds: float = 5.0) -> Iterator[Tuple[str, str]]:
-        """The .htaccess files below a directory, with their text.
+        """The .htaccess files below a directory, with their text: regular ones, as httpd takes no other.
+
+        Links to directories are not followed, so that no loop is entered.
 
         :param most: directories that are looked into at most.
         :param seconds: how long at most.
         """
         end = time.monotonic() + seconds
-        for count, (path, _directories, files) in enumerate(os.walk(directory)):
-            if count >= most or time.monotonic() > end:
-                return
-            if ".htaccess" in files:
-                name = os.path.join(path, ".htaccess")
-                with contextlib.suppress(OSError), open(name, encoding="utf-8", errors="replace") as handle:
-                    yield name, handle.read(1 << 16)
+        waiting = [directory]
+        while waiting and most > 0 and time.monotonic() < end:
+            folder, most = waiting.pop(), most - 1
+            text = read_text(os.path.join(folder, ".htaccess"), 1 << 16)
+            if text:
+                yield os.path.join(folder, ".htaccess"), text
+            below: List[str] = []
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for count, entry in enumerate(entries):
+                    if entry.is_dir(follow_symlinks=False):
+                        below.append(entry.path)
+                    if count % 1000 == 999 and time.monotonic() > end:
+                        return
+            waiting += sorted(below, reverse=True)
 
     def find(self, pattern: str) -> List[str]:
         """Files that fit a pattern of the shell."""
@@ -160,7 +200,7 @@ class Node:
     def tail(self, path: str, size: int) -> str:
         """The last bytes of a file as text; empty where it cannot be read."""
         try:
-            with open(path, "rb") as handle:
+            with os.fdopen(open_regular(path), "rb") as handle:
                 handle.seek(max(0, os.fstat(handle.fileno()).st_size - size))
                 return handle.read(size).decode("utf-8", "replace")
         except OSError:
@@ -190,9 +230,10 @@ class Node:
             return self.run(["rpm", "-q", "--changelog", layout.packages[0]])[1]
         text = ""
         for name in ("apache2-bin", "apache2"):
-            with contextlib.suppress(OSError):
-                with gzip.open("/usr/share/doc/%s/changelog.Debian.gz" % name, "rt", errors="replace") as handle:
-                    text += handle.read(1 << 22)
+            with contextlib.suppress(OSError, EOFError):
+                with os.fdopen(open_regular("/usr/share/doc/%s/changelog.Debian.gz" % name), "rb") as packed:
+                    with gzip.open(packed, "rt", errors="replace") as handle:
+                        text += handle.read(1 << 22)
         return text
 
     def remove_tree(self, path: str) -> None:

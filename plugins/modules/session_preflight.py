@@ -90,20 +90,11 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout import DEBIAN, layout_for, parse_os_release
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import Node
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import Node, read_text
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.packages import missing
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.preflight import CVES, Facts, judge
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import ARGUMENT
-
-
-def read(path):
-    """Text of a small file; empty where it cannot be read."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            return handle.read(1 << 20)
-    except OSError:
-        return ""
 
 
 def main():
@@ -127,7 +118,7 @@ def main():
     except ScopeError as error:
         module.fail_json(msg=str(error))
     store = module.params["store"] or {}  # checked on the controller, and here without its password
-    os_release = parse_os_release(read("/etc/os-release"))
+    os_release = parse_os_release(read_text("/etc/os-release", 1 << 16))
     layout = layout_for(os_release) or DEBIAN
     node = Node(layout.service)
     version = node.version_of(layout.binary)
