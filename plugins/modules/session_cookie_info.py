@@ -22,7 +22,9 @@ extends_documentation_fragment:
 options:
   cookie:
     description:
-      - Value of the cookie, as a browser shows it. C(name=value) and a whole C(Set-Cookie) line are understood too.
+      - Value of the cookie, or whatever you copied it with, such as C(name=value), a line of C(Set-Cookie), a C(Cookie) header with
+        several cookies, a line of C(curl -v), a row of a browser's tools, or JSON. Quotes, percent-encoding and line breaks are fine.
+      - Of several cookies, the one that opens is explained.
       - A cookie alive is as good as a login. Treat it like a password.
     type: str
     required: true
@@ -118,7 +120,8 @@ size:
 reason:
   description:
     - Empty when the cookie was opened. Else why it was not, beginning with one of V(plain text), V(bad base64),
-      V(too short), V(too long), V(unknown key), V(older than 2.4.25) and V(other cipher).
+      V(too short), V(too long), V(unknown key), V(older than 2.4.25), V(other cipher), V(name of a row) (of a database) and
+      V(no session) (several cookies, and none is one).
   returned: success
   type: str
   sample: "unknown key: No passphrase of the list sealed this cookie, or it was changed on its way."
