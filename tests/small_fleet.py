@@ -48,7 +48,7 @@ class Member:
     """One node. ``scope``: what differs from the common scope. ``keys``: its passphrase file as text.
 
     ``replace``: (text, text) changes to the rendered configuration. ``more``: directives of its virtual host.
-    ``shift``: its clock, as libfaketime takes it.
+    ``shift``: its clock, as libfaketime takes it. ``name``: of its virtual host, its address by default.
     """
 
     address: str
@@ -58,6 +58,7 @@ class Member:
     more: str = ""
     shift: str = ""
     certificate: str = ""
+    name: str = ""
 
     @property
     def node(self) -> Node:
@@ -122,6 +123,9 @@ def _server(members: list[Member], port: int, tls: bool) -> real_httpd.RealHttpd
     ]
     if tls:
         lines += [f"LoadModule ssl_module {modules}/mod_ssl.so"]
+    for module, directive in (("remoteip", "RemoteIP"), ("rewrite", "Rewrite")):
+        if any(directive in member.more for member in members):
+            lines += [f"LoadModule {module}_module {modules}/mod_{module}.so"]
     if any("DBD" in member.more for member in members):
         # After session_cookie, which the server loads first.
         lines += [f"LoadModule dbd_module {modules}/mod_dbd.so"]
@@ -136,7 +140,7 @@ def _server(members: list[Member], port: int, tls: bool) -> real_httpd.RealHttpd
         secrets[f"{member.address}.keys"] = member.keys
         lines += [f"Listen {member.address}:{port}", f"<VirtualHost {member.address}:{port}>"]
         # Without a name httpd asks the resolver for one.
-        lines += [f"ServerName {member.address}", text, member.more]
+        lines += [f"ServerName {member.name or member.address}", text, member.more]
         if tls:
             lines += ["SSLEngine On", f"SSLCertificateFile {member.certificate}"]
         lines += ["</VirtualHost>"]

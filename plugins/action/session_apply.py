@@ -8,8 +8,9 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_directives
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_secrets
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.identities import read_identities
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.seal import seal_probes
@@ -34,12 +35,13 @@ class ActionModule(Piped, ActionBase):
         if keys.ring:
             arguments.update(ring={"id": keys.ring.id, "generation": keys.ring.changed_in}, allow_weak=True)
         try:
-            scopes = parse_scopes(arguments.get("scopes"))
+            arguments["scopes"] = read_identities(arguments.get("scopes"))
+            scopes = parse_scopes(arguments["scopes"])
             if not boolean(arguments.get("only_keys", False), strict=False):
                 store_for(arguments.get("store"), scopes)
         except (ScopeError, StoreOptionError) as error:
             raise AnsibleActionFail(str(error)) from error
-        arguments["scopes"], arguments["directives"] = without_directives(arguments["scopes"])
+        arguments["scopes"], arguments["apart"] = without_secrets(arguments["scopes"])
         arguments["probes"] = seal_probes(scopes, keys.passphrases, task_vars["inventory_hostname"])
         result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         warnings = [*keys.warnings, *(text for scope in scopes for text in scope.warnings)]

@@ -22,6 +22,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.check_opti
     payload_bytes,
 )
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.evidence import Fault, View
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.http_client import load_identity
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import (
     PassphraseError,
     fingerprint,
@@ -41,6 +42,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     report_text,
 )
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.canary_walk import Walk
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.identities import read_identities
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.prober import Node, Plan, Prober
@@ -94,7 +96,7 @@ class ActionModule(Piped, ActionBase):
         revoked = [key for key in options["revoked"] if key not in passphrases]
         for key in revoked:
             validate([key], True)
-        self._scopes = parse_scopes(options["scopes"])
+        self._scopes = parse_scopes(read_identities(options["scopes"]))
         if not self._scopes:
             raise OptionError("scopes: the list is empty, there is nothing to check")
         names = {scope.name for scope in self._scopes}
@@ -128,6 +130,7 @@ class ActionModule(Piped, ActionBase):
             timeout=options["timeout"],
             concurrency=options["concurrency"],
             tls=self._context(),
+            identified={scope.name: self._context(scope.reach) for scope in self._scopes if scope.reach.client_certificate},
         )
 
     def _read_keys(self, passphrases, revoked):
@@ -156,7 +159,8 @@ class ActionModule(Piped, ActionBase):
         except (KeyError, TypeError, ValueError):
             raise OptionError("ring: give its id and its generation") from None
 
-    def _context(self):
+    def _context(self, reach=None):
+        """How nodes are verified, and what certificate they are shown."""
         if all(scope.scheme != "https" for scope in self._scopes):
             return None
         try:
@@ -164,6 +168,8 @@ class ActionModule(Piped, ActionBase):
             # Python 3.13 began to refuse authorities without a key identifier. Browsers do not, and the answer shall not
             # depend on the controller's Python.
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            if reach:
+                load_identity(context, reach.client_certificate, reach.client_key)
             return context
         except OSError as error:
             raise OptionError(f"ca: {self._options['ca']}: {error.strerror or error}") from error

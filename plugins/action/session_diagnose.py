@@ -10,7 +10,7 @@ import json
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils import diagnosis
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_directives
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_secrets
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     diagnosis_html,
@@ -19,6 +19,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     report_text,
 )
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.diagnosis_looked import looked
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.identities import read_identities
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.seal import seal_probes
@@ -52,7 +53,8 @@ class ActionModule(Piped, ActionBase):
         if keys.ring:
             arguments.update(ring={"id": keys.ring.id, "generation": keys.ring.changed_in}, allow_weak=True)
         try:
-            scopes = parse_scopes(arguments.get("scopes"))
+            arguments["scopes"] = read_identities(arguments.get("scopes"))
+            scopes = parse_scopes(arguments["scopes"])
             store_for(arguments.get("store"), scopes)
             hours = int(arguments.get("hours", 24))
         except (ScopeError, StoreOptionError) as error:
@@ -61,7 +63,7 @@ class ActionModule(Piped, ActionBase):
             hours = 0
         if hours not in HOURS:
             raise AnsibleActionFail(f"hours: {arguments['hours']!r} is not a number of hours from 1 to {HOURS[-1]}")
-        arguments["scopes"], arguments["directives"] = without_directives(arguments["scopes"])
+        arguments["scopes"], arguments["apart"] = without_secrets(arguments["scopes"])
         arguments["probes"] = seal_probes(scopes, keys.passphrases, task_vars["inventory_hostname"])
         found = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         told = looked(found, task_vars["inventory_hostname"], {scope.name for scope in scopes})

@@ -10,9 +10,10 @@ import socket
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_directives
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_secrets
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import endpoints
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.identities import read_identities
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
 
@@ -33,7 +34,7 @@ class ActionModule(Piped, ActionBase):
         arguments = dict(self._task.args)
         read_keys(arguments, self._loader)
         try:
-            scopes = parse_scopes(arguments.get("scopes"))
+            scopes = parse_scopes(read_identities(arguments.get("scopes")))
             store = store_for(arguments.get("store"), scopes, int(arguments.get("nodes") or 1))
         except (ScopeError, StoreOptionError) as error:
             raise AnsibleActionFail(str(error)) from error
@@ -42,7 +43,7 @@ class ActionModule(Piped, ActionBase):
         # Nothing that is secret goes to the node. It is piped all the same: where nothing can be, that is found here, first.
         for name in ("passphrases", "ring_store", "store", "address", "port"):
             arguments.pop(name, None)
-        arguments["scopes"], _apart = without_directives(arguments["scopes"])
+        arguments["scopes"], _apart = without_secrets(arguments["scopes"])
         if store:
             arguments["store"] = {"driver": store.driver, "ca": store.ca}
         result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)

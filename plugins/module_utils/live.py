@@ -9,12 +9,12 @@ The door is an argument; the cookies to ask with were sealed on the controller, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 from .hygiene import cookie_deviations
 from .probe import Answer, Observation, SetCookie, observe, parse_set_cookie
-from .reach import PLAIN, Reach, hint
+from .reach import PLAIN, Reach, hint, status_hint
 from .scopes import Scope
 
 
@@ -62,7 +62,9 @@ def ask(node: Http, probe: ScopeProbe, passphrases: Sequence[str], way: Way) -> 
     found = []
     for cookie in probe.cookies:
         answer = _get(node, scope, way, scope.probe_path, cookie)
-        found.append(observe(answer, scope.cookie_name, passphrases, scope.cipher, probe.marker, cookie))
+        seen = observe(answer, scope.cookie_name, passphrases, scope.cipher, probe.marker, cookie)
+        location = next((value for name, value in answer.headers if name.lower() == "location"), "")
+        found.append(replace(seen, location=location))
     return found
 
 
@@ -107,8 +109,13 @@ def problems(
         if not wrong and store and probe.scope.store == "dbd":
             wrong = store_problem(node, probe.scope, way)
         if wrong:
-            found.append("scope %s: %s" % (probe.scope.name, wrong))
+            said = "" if way.port else _status_hint(probe.scope, answers[0])
+            found.append("scope %s: %s%s" % (probe.scope.name, wrong, ". " + said if said else ""))
     return found
+
+
+def _status_hint(scope: Scope, seen: Observation) -> str:
+    return status_hint(scope.reach, scope.scheme == "https", seen.status, seen.location, scope.asked_as)
 
 
 def store_problem(node: Http, scope: Scope, way: Way) -> str:

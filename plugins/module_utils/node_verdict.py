@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from .canary import FRESH, OTHER, ROW, UNKNOWN, UNREADABLE
 from .evidence import PROBE_STATUS, Look, View
 from .findings import Finding, finding
 from .question import Question
+from .reach import hint, status_hint
 from .scopes import Scope
 
 Places = dict[tuple[str, str], View]
@@ -33,9 +35,24 @@ def judge_node(question: Question, node: str, by_place: Places) -> list[Finding]
             found.append(finding(view.fault.kind, node, scope.name, view.fault.detail or view.fault.kind, "an answer over HTTP"))
         if view.answered:
             found += _judge_view(question, scope, view, by_place) + _judge_canary(view, scope)
+    found = [_hinted(question, item, by_place) for item in found]
     if node in question.absent:
         found.append(finding("absent_answers", node, "", "answers"))
     return _once_per_node(found, len(question.scopes))
+
+
+def _hinted(question: Question, item: Finding, by_place: Places) -> Finding:
+    """A finding, and which option of the scope may be missing."""
+    view = by_place.get((item.node, item.scope))
+    scope = next((scope for scope in question.scopes if scope.name == item.scope), None)
+    if view is None or scope is None:
+        return item
+    tls, said = scope.scheme == "https", ""
+    if view.fault and item.code == view.fault.kind:
+        said = hint(scope.reach, tls, item.code, view.fault.detail)
+    elif item.code in ("redirected", "probe_missing"):
+        said = status_hint(scope.reach, tls, view.status, view.redirect, scope.asked_as)
+    return replace(item, remedy=f"{item.remedy} {said}") if said else item
 
 
 def _once_per_node(found: list[Finding], scopes: int) -> list[Finding]:
@@ -45,7 +62,7 @@ def _once_per_node(found: list[Finding], scopes: int) -> list[Finding]:
         same = [other for other in found if (other.code, other.seen) == (item.code, item.seen)]
         if scopes > 1 and len(same) == scopes:
             if item is same[0]:
-                kept.append(finding(item.code, item.node, "", item.seen, item.expected, item.severity))
+                kept.append(replace(item, scope=""))
         else:
             kept.append(item)
     return kept

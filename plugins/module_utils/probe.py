@@ -89,6 +89,7 @@ class Observation:
     ``encrypts_with``: index of the listed key, else None.
     ``accepted``: whether the node opened the probe's cookie; None where the answer does not tell.
     ``max_age``: the cookie's Max-Age in seconds; ``date``: the answer's Date header; each None if there is none.
+    ``location``: where the answer redirects to, as far as whoever asked kept it.
     ``other_names``: names of Set-Cookie headers sealed by a listed key when the expected name is not among the cookies.
     """
 
@@ -100,6 +101,7 @@ class Observation:
     max_age: Optional[int]
     date: Optional[int]
     other_names: tuple[str, ...] = ()
+    location: str = ""
 
 
 def probe_path(scope_path: str) -> str:

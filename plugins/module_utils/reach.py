@@ -53,7 +53,7 @@ class Reach:
     headers: Tuple[Tuple[str, str], ...] = field(default=(), repr=False)
     server_name: str = ""
     proxy_protocol: int = 0
-    client_certificate: str = ""
+    client_certificate: str = field(default="", repr=False)
     client_key: str = field(default="", repr=False)
 
     @property
@@ -218,7 +218,7 @@ def status_hint(reach: Reach, tls: bool, status: int, location: str, asked_as: s
     if status == 400 and reach.proxy_protocol:
         return ("reach.proxy_protocol is %d: a server that does not expect the PROXY protocol (or only another version) answers "
                 "400." % reach.proxy_protocol)
-    found = re.match(r"(https?)://([^/:?#]+)", location, re.I) if 300 <= status < 400 else None
+    found = re.match(r"(https?)://([a-z0-9._-]{1,253})", location, re.I) if 300 <= status < 400 else None
     if not found:
         return ""
     there, sentences = found.group(2).lower(), []

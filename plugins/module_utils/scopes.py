@@ -158,20 +158,24 @@ def parse_scopes(raw: object) -> Tuple[Scope, ...]:
     return scopes
 
 
-def without_directives(raw: Sequence[Mapping[str, Any]]) -> Tuple[List[Dict[str, Any]], str]:
-    """A scope list that was checked, without its ``directives``, and those as one text for :func:`with_directives`.
+SECRET_OPTIONS = ("directives", "reach")
+"""Options of a scope that may hold a secret."""
 
-    A directive may hold a secret, and a module's arguments are logged on the node. As one argument that is not logged they
-    travel apart from what may be read.
+
+def without_secrets(raw: Sequence[Mapping[str, Any]]) -> Tuple[List[Dict[str, Any]], str]:
+    """A scope list that was checked, without its :data:`SECRET_OPTIONS`, and those as one text for :func:`with_secrets`.
+
+    A module's arguments are logged on the node. As one argument that is not logged they travel apart from what may be read.
     """
-    apart = {str(item["name"]): item["directives"] for item in raw if item.get("directives")}
-    return [{key: item[key] for key in item if key != "directives"} for item in raw], json.dumps(apart) if apart else ""
+    apart = {str(item["name"]): {option: item[option] for option in SECRET_OPTIONS if item.get(option)} for item in raw}
+    apart = {name: options for name, options in apart.items() if options}
+    return [{key: item[key] for key in item if key not in SECRET_OPTIONS} for item in raw], json.dumps(apart) if apart else ""
 
 
-def with_directives(raw: Sequence[Mapping[str, Any]], apart: str) -> List[Dict[str, Any]]:
-    """The scope list as it was before :func:`without_directives`."""
-    directives = json.loads(apart) if apart else {}
-    return [{**item, **({"directives": directives[item["name"]]} if item.get("name") in directives else {})} for item in raw]
+def with_secrets(raw: Sequence[Mapping[str, Any]], apart: str) -> List[Dict[str, Any]]:
+    """The scope list as it was before :func:`without_secrets`."""
+    options = json.loads(apart) if apart else {}
+    return [{**item, **options.get(item.get("name"), {})} for item in raw]
 
 
 def _parse(item: object, position: int) -> Scope:

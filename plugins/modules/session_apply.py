@@ -71,10 +71,10 @@ options:
       - Take the list of a ring that a node refuses; sessions are lost with it.
     type: bool
     default: false
-  directives:
+  apart:
     description:
-      - The scopes' own directives, which may hold secrets and so are kept out of the node's log. The controller fills this in;
-        do not set it.
+      - What the scopes have that may be secret, their C(directives) and C(reach), and so is kept out of the node's log. The
+        controller fills this in; do not set it.
     type: str
     default: ""
   probes:
@@ -180,7 +180,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrase
     render_file,
     validate,
 )
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, with_directives
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, with_secrets
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.selinux import SelinuxError, adjust
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import ARGUMENT, StoreOptionError, store_for
 
@@ -193,7 +193,7 @@ def main():
             "ring_store": {"type": "dict"},  # read on the controller
             "allow_weak": {"type": "bool", "default": False},
             "scopes": {"type": "list", "elements": "dict", "required": True},
-            "directives": {"type": "str", "default": "", "no_log": True},
+            "apart": {"type": "str", "default": "", "no_log": True},
             "store": ARGUMENT,
             "only_keys": {"type": "bool", "default": False, "no_log": False},
             "ring": {"type": "dict", "options": {"id": {"type": "str", "required": True},
@@ -212,7 +212,7 @@ def main():
         passphrases = tuple(validate(module.params["passphrases"], module.params["allow_weak"])[0])
         ring = (module.params["ring"]["id"], module.params["ring"]["generation"]) if module.params["ring"] else None
         render_file(passphrases, ring)  # refuses an id that httpd would misread
-        scopes = parse_scopes(with_directives(module.params["scopes"], module.params["directives"]))
+        scopes = parse_scopes(with_secrets(module.params["scopes"], module.params["apart"]))
         sealed = {row["scope"]: row for row in module.params["probes"]}
         probes = tuple(ScopeProbe(scope, sealed[scope.name]["marker"], tuple(sealed[scope.name]["cookies"]),
                                   sealed[scope.name]["identity"])

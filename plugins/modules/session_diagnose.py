@@ -64,10 +64,10 @@ options:
   report_dir:
     description: Directory on the controller for C(diagnosis.json) and C(diagnosis.html), for O(step=judge).
     type: path
-  directives:
+  apart:
     description:
-      - The scopes' own directives, which may hold secrets and so are kept out of the node's log. The controller fills this in;
-        do not set it.
+      - What the scopes have that may be secret, their C(directives) and C(reach), and so is kept out of the node's log. The
+        controller fills this in; do not set it.
     type: str
     default: ""
   probes:
@@ -146,7 +146,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.layout imp
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.live import ScopeProbe
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.node import Node
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import PassphraseError, validate
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, with_directives
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, with_secrets
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import ARGUMENT, StoreOptionError, store_for
 
 
@@ -161,7 +161,7 @@ def main():
                                                  "generation": {"type": "int", "required": True}}},
             "allow_weak": {"type": "bool", "default": False},
             "scopes": {"type": "list", "elements": "dict", "required": True},
-            "directives": {"type": "str", "default": "", "no_log": True},
+            "apart": {"type": "str", "default": "", "no_log": True},
             "store": ARGUMENT,
             "hours": {"type": "int", "default": 24},
             "group": {"type": "str", "default": "session_fleet"},
@@ -178,7 +178,7 @@ def main():
     try:
         passphrases = tuple(validate(module.params["passphrases"], module.params["allow_weak"])[0])
         ring = (module.params["ring"]["id"], module.params["ring"]["generation"]) if module.params["ring"] else None
-        scopes = parse_scopes(with_directives(module.params["scopes"], module.params["directives"]))
+        scopes = parse_scopes(with_secrets(module.params["scopes"], module.params["apart"]))
         sealed = {row["scope"]: row for row in module.params["probes"]}
         probes = tuple(ScopeProbe(scope, sealed[scope.name]["marker"], tuple(sealed[scope.name]["cookies"]),
                                   sealed[scope.name]["identity"])

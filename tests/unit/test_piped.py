@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from plugins.module_utils.scopes import parse_scopes, with_directives, without_directives
+from plugins.module_utils.scopes import parse_scopes, with_secrets, without_secrets
 from plugins.plugin_utils.piped import Piped, why_not_piped
 
 from .installed import OURS, ROOT
@@ -134,15 +134,15 @@ def test_every_module_that_is_given_secrets_is_sent_by_an_action():
 def test_directives_travel_apart_and_come_back():
     plain = {"name": "shop", "path": "/shop", "cookie_name": "shop"}
     raw = [SCOPE, plain]
-    bare, apart = without_directives(raw)
+    bare, apart = without_secrets(raw)
     assert SECRET not in json.dumps(bare) and SECRET in apart
-    assert parse_scopes(with_directives(bare, apart)) == parse_scopes(raw)
-    assert without_directives([plain]) == ([plain], "")
-    assert with_directives([plain], "") == [plain]
+    assert parse_scopes(with_secrets(bare, apart)) == parse_scopes(raw)
+    assert without_secrets([plain]) == ([plain], "")
+    assert with_secrets([plain], "") == [plain]
 
 
 @pytest.mark.parametrize(("file", "option"), [
-    ("modules/session_apply.py", "directives"), ("modules/session_diagnose.py", "directives"),
+    ("modules/session_apply.py", "apart"), ("modules/session_diagnose.py", "apart"),
     ("module_utils/check_options.py", "requests"),
 ])
 def test_what_may_hold_a_secret_is_one_text_that_is_not_logged(file, option):
