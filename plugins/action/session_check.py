@@ -41,6 +41,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     report_prometheus,
     report_text,
 )
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.arguments import plain
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.canary_walk import Walk
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.identities import read_identities
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
@@ -67,6 +68,7 @@ class ActionModule(Piped, ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Check the options, then take the step."""
         super().run(tmp, task_vars)
+        self._task.args = plain(self._task.args)
         checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate(self._task.args)
         if checked.error_messages:
             raise AnsibleActionFail("; ".join(checked.error_messages))

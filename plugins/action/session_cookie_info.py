@@ -12,6 +12,7 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.cookie import CIPHERS
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.explain import explain
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.arguments import plain
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 
 ARGUMENTS = {
@@ -34,6 +35,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Check the arguments, explain, and see to it that no passphrase leaves."""
         result = super().run(tmp, task_vars)
+        self._task.args = plain(self._task.args)
         given = self._task.args.get("passphrases") or []
         if self._task.args.get("ring_store"):
             self._task.args["passphrases"] = given = list(read_keys(self._task.args, self._loader).passphrases)

@@ -18,6 +18,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     report_files,
     report_text,
 )
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.arguments import plain
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.diagnosis_looked import looked
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.identities import read_identities
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
@@ -41,6 +42,7 @@ class ActionModule(Piped, ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Take the step."""
         super().run(tmp, task_vars)
+        self._task.args = plain(self._task.args)
         if self._task.args.get("step", "look") == "judge":
             return self._judge(task_vars)
         return self._look(task_vars)

@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_secrets
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import endpoints
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.arguments import plain
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.identities import read_identities
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.keys import read_keys
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
@@ -31,6 +32,7 @@ class ActionModule(Piped, ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Check, ask, connect."""
         super().run(tmp, task_vars)
+        self._task.args = plain(self._task.args)
         arguments = dict(self._task.args)
         read_keys(arguments, self._loader)
         try:

@@ -22,6 +22,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.ring_optio
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.ring_status import lines, public, warnings
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import ring_text
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.arguments import plain
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.ring_store import StoreError, open_store
 
 WITH_EVIDENCE = ("promote", "retire", "advance", "present")
@@ -52,6 +53,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Load, one verb, save; a refusal changes no key, but what the check saw is kept."""
         super().run(tmp, task_vars)
+        self._task.args = plain(self._task.args)
         checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate(self._task.args)
         if checked.error_messages:
             raise AnsibleActionFail("; ".join(checked.error_messages))

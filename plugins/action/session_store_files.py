@@ -8,6 +8,7 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, parse_store
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.arguments import plain
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
 
 MODULE = "httpd_fleet.mod_session.session_store_files"
@@ -22,6 +23,7 @@ class ActionModule(Piped, ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Check, run on the node."""
         super().run(tmp, task_vars)
+        self._task.args = plain(self._task.args)
         try:
             parse_store(self._task.args.get("store"))
         except StoreOptionError as error:

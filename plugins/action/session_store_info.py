@@ -20,6 +20,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store_keep
     CLIENTS,
     by_hand,
 )
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.arguments import plain
 
 ARGUMENTS = {
     "store": {"type": "dict", "required": True, "no_log": True},
@@ -59,6 +60,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Check the settings; the password goes into no result."""
         result = super().run(tmp, task_vars)
+        self._task.args = plain(self._task.args)
         _checked, arguments = self.validate_argument_spec(ARGUMENTS)
         try:
             store = parse_store(arguments["store"], arguments["nodes"])

@@ -67,7 +67,8 @@ def why_not_piped(connection: Any) -> str:
             "Use another one, such as ansible_connection: ssh"
         )
     become = getattr(connection, "become", None)
-    if become and not become.pipelining and become.name not in PIPED_BECOME:
+    # Up to ansible-core 2.18 no become plugin says it, and every one but su can.
+    if become and not getattr(become, "pipelining", become.name != "su") and become.name not in PIPED_BECOME:
         return (
             f"the become method {become.name} cannot pipe a module, so that {left}. "
             "Use another one, such as ansible_become_method: sudo, or log in as root"
