@@ -9,6 +9,7 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_secrets
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.arguments import plain
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.node_result import harmless, texts
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.piped import Piped
 
@@ -24,6 +25,7 @@ class ActionModule(Piped, ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Run it with where the scopes are, and no more; lines are a list of texts whatever the node sent."""
         super().run(tmp, task_vars)
+        self._task.args = plain(self._task.args)
         arguments = dict(self._task.args)
         try:
             parse_scopes(arguments.get("scopes"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.arguments import plain
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.node_result import harmless, texts
 
 MODULE = "httpd_fleet.mod_session.session_packages_info"
@@ -23,6 +24,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Run it; fail where the answer is none of this module's."""
         super().run(tmp, task_vars)
+        self._task.args = plain(self._task.args)
         result = harmless(self._execute_module(module_name=MODULE, module_args=dict(self._task.args), task_vars=task_vars))
         if result.get("failed"):
             return result

@@ -22,8 +22,9 @@ extends_documentation_fragment:
 options:
   cookie:
     description:
-      - Value of the cookie, or whatever you copied it with, such as C(name=value), a line of C(Set-Cookie), a C(Cookie) header with
-        several cookies, a line of C(curl -v), a row of a browser's tools, or JSON. Quotes, percent-encoding and line breaks are fine.
+      - Value of the cookie, or whatever you copied it with, such as C(name=value), a line of C(Set-Cookie), a C(Cookie) header
+        with several cookies, a line of C(curl -v), a row of a browser's tools, or JSON. Quotes, percent-encoding and line breaks
+        are fine.
       - Of several cookies, the one that opens is explained.
       - A cookie alive is as good as a login. Treat it like a password.
     type: str
