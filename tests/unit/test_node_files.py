@@ -73,6 +73,26 @@ def test_what_is_no_file_is_not_read(make: Callable[[Path], object], tmp_path: P
             open_regular(str(path), follow)
 
 
+def test_a_device_is_not_even_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening one may rewind a tape, or start a watchdog."""
+    opened: list[str] = []
+    monkeypatch.setattr(os, "open", lambda path, *_more: opened.append(path))
+    assert read_text("/dev/zero", 100) == ""
+    assert opened == []
+
+
+def test_a_fifo_that_takes_a_files_place_at_the_last_moment_is_not_waited_for(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("x")
+    before = os.lstat(tmp_path / "file")
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("stat", "lstat"):
+        monkeypatch.setattr(os, name, lambda *_given: before)
+    for follow in (True, False):
+        with pytest.raises(OSError, match="no regular file"):
+            open_regular(str(tmp_path / "fifo"), follow)
+
+
 def test_a_file_and_a_link_to_one_are_read(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("SessionMaxAge 7\n")
     (tmp_path / ".htaccess").symlink_to("real")

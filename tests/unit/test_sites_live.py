@@ -93,9 +93,9 @@ class Site(real_httpd.RealHttpd):
         line = f'    Include "{include}"\n'
         if self.pages["at"] == "port":
             site = site.replace(line, line + self.pages["fault"] + "\n")
-        elif self.pages["at"] == "plain":
-            site = site.replace("Redirect /", self.pages["fault"] + "\nRedirect /")
-        (self._root / "site.conf").write_text(site)
+        elif self.pages["at"] == "plain":  # as if the scope had been included there too
+            site = site.replace("Redirect /", line + self.pages["fault"] + "\nRedirect /")
+        (self._root / "site.conf").write_text(site.replace("{root}", root))
         return text
 
     def seen(self) -> tuple[object, ...]:
@@ -157,10 +157,21 @@ def test_a_fault_is_found_in_each_site(site: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(("code", "fault"), FAULTS.items(), ids=FAULTS)
 def test_a_fault_counts_only_where_the_scope_is_served(code: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = SITES["80 redirects, 443 serves"]
-    with served(site, fault, "port") as httpd:
+    with served(SITES["80 redirects, 443 serves"], fault, "port") as httpd:
         assert httpd.seen() != GOOD
         assert httpd.codes(monkeypatch) == {code}
-    with served(site, fault, "plain") as httpd:
+    for site in (REDIRECT % "" + SITE % "", SITE % "" + REDIRECT % ""):
+        with served(site, fault, "plain") as httpd:
+            assert httpd.seen() == GOOD
+            assert httpd.codes(monkeypatch) == set()
+
+
+SAME = ("<Location /app>\nSession On\nSessionCookieName httpd-session path=/app;HttpOnly;secure;SameSite=lax\n"
+        "SessionCryptoPassphraseFile {root}/keys\nSessionMaxAge 3600\n</Location>")
+
+
+@pytest.mark.parametrize("harmless", [LOGOUT, SAME, LOGOUT + SAME], ids=["logout", "the same again", "both"])
+def test_what_is_no_fault_behind_the_scope_is_left_in_peace(harmless: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(SITE % "" + REDIRECT % "", harmless, "port") as httpd:
         assert httpd.seen() == GOOD
         assert httpd.codes(monkeypatch) == set()
