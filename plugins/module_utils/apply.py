@@ -188,15 +188,19 @@ def _virtual_host_files(node: ApplyNode, layout: Layout, scopes: Sequence[Scope]
     settings = node.run([layout.control, "-S"])[1] if texts else ""
     hosts = [(host, *_place(node, host.place)) for host in parse_vhosts(settings)]
     for (path, name), ports in files.items():
-        served = {port: [line for host, file, line in hosts if file == path and host.port in (0, port)
-                         and name in (host.name.lower(), *map(str.lower, host.aliases))] for port in ports}
+        named = [(host.port, file, line) for host, file, line in hosts
+                 if name in (host.name.lower(), *map(str.lower, host.aliases))]
+        served = {port: [line for own, file, line in named if file == path and own in (0, port)] for port in ports}
         try:
             texts[path] = with_includes(texts[path], name, ports, parse_defines(settings), served,
                                         sorted({other for scope in scopes if scope.virtual_host == name
                                                 for other in rivals(scope, scopes)}))
         except LookupError as error:
             scope = first[path, name]
-            raise ApplyError("scope %s: %s: %s" % (scope.name, scope.virtual_host_file, error), "untouched") from error
+            others = sorted({file for own, file, _line in named if own in (0, *ports) and file not in ("", path)})
+            raise ApplyError("scope %s: %s: %s%s" % (
+                scope.name, scope.virtual_host_file, error,
+                ". httpd has it from %s" % " and ".join(others) if others else ""), "untouched") from error
     return [Target(path, text.encode("utf-8", "surrogateescape"), mode=None) for path, text in texts.items()]
 
 

@@ -348,3 +348,40 @@ def test_an_error_that_quotes_an_operators_line_tells_no_secret(check_mode):
     with pytest.raises(apply.ApplyError) as caught:
         apply.apply(node, with_host([A, B]), check_mode)
     assert "line 3 of %s: SetEnv takes one or two arguments: (hidden)" % SITE in str(caught.value)
+
+
+VHOSTS = """VirtualHost configuration:
+*:80                   is a NameVirtualHost
+         default server x (/etc/apache2/sites-enabled/x.conf:1)
+         port 80 namevhost x (/etc/apache2/sites-enabled/x.conf:1)
+                 alias www.example.test
+*:81                   www.example.test (macro 'site' (defined on line 1 of "/m") used on line 9 of "/etc/apache2/m.conf":1)
+Define: PORT=80
+"""
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    # httpd knows a name that stands in another file, and a variable.
+    ("<VirtualHost *:80>\nInclude names\n</VirtualHost>\n", "x.conf"),
+    ("<VirtualHost *:${PORT}>\nServerName www.example.test\n</VirtualHost>\n", "www.conf"),
+    # The operator named the wrong file.
+    ("<VirtualHost *:80>\nServerName other\n</VirtualHost>\n",
+     "no <VirtualHost> block has ServerName or ServerAlias www.example.test. httpd has it from "
+     "/etc/apache2/sites-enabled/x.conf"),
+])
+def test_httpd_itself_is_asked_for_what_the_file_does_not_tell(text, expected, monkeypatch):
+    node = site_node()
+    path = SITE.replace("sites-available/www.conf", "sites-enabled/x.conf") if expected == "x.conf" else SITE
+    node.files[path] = Entry("file", 0o644, (0, 0), text.encode())
+    monkeypatch.setattr(node, "run", lambda argv, timeout=60.0: (0, VHOSTS if argv[1:] == ["-S"] else "Syntax OK"))
+    wanted = with_host([A])
+    wanted = replace(wanted, probes=tuple(
+        replace(probe, scope=replace(probe.scope, virtual_host_file=path if probe.scope.virtual_host else ""))
+        for probe in wanted.probes))
+    if expected.startswith("no "):
+        with pytest.raises(apply.ApplyError) as caught:
+            apply.apply(node, wanted)
+        assert str(caught.value).endswith(expected) and caught.value.state == "untouched"
+    else:
+        apply.apply(node, wanted)
+        assert b'Include "%s"' % DEBIAN.include_file("www.example.test").encode() in node.files[path].content
