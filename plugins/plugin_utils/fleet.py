@@ -155,7 +155,8 @@ def find_group(inventory: Inventory, optional: bool = False) -> str:
         if optional and not names:
             return ""
         raise FleetError(
-            f"the inventory has no host in the group {group}. Put the nodes into it, or name their group in session_fleet_group"
+            f"the inventory has no host in the group {group}. Put the nodes into it, or name their group in session_fleet_group, "
+            "beside the inventory (group_vars) or with -e"
         )
     if not set(inventory.groups[group]) & set(inventory.chosen):
         raise FleetError(f"the --limit of this run has no host of the group {group}, so there is nothing to do")
