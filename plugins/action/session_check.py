@@ -36,7 +36,6 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.verdict im
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     endpoints,
     node_side,
-    node_steps,
     report_files,
     report_html,
     report_prometheus,
@@ -245,10 +244,10 @@ class ActionModule(Piped, ActionBase):
         prober, names = Prober(self._plan), self._names()
         made, rows = {}, {}
         for name in names:
-            shots = self._registered(name, ASKED).shots
-            for scope, session in node_side.sessions(prober, shots).items():
+            shots = self._registered(name, ASKED).get("shots", [])
+            for scope, session in node_side.sessions(prober, name, shots).items():
                 made.setdefault(scope, {})[name] = session
-            for scope, row in node_side.rows(prober, shots).items():
+            for scope, row in node_side.rows(prober, name, shots).items():
                 rows.setdefault(scope, {})[name] = row
         here = self._vars["inventory_hostname"]
         shots = node_side.carry_shots(prober, here, names, made)
@@ -269,7 +268,7 @@ class ActionModule(Piped, ActionBase):
         """The same, with those that nodes made in the step ask."""
         walk = self._walk(names)
         if walk is not None:
-            node_side.make_canaries(prober, walk, {name: self._registered(name, ASKED).shots for name in names})
+            node_side.make_canaries(prober, walk, {name: self._registered(name, ASKED).get("shots", []) for name in names})
         return walk
 
     def _send(self, prober, shots):
@@ -289,9 +288,9 @@ class ActionModule(Piped, ActionBase):
             "requests": json.dumps(node_side.requests(prober, node, shots, self._authority())),
         }
         result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=self._vars)
-        answers = node_steps.answers(result, len(shots))
-        if isinstance(answers, str):
-            return {"failed": True, "changed": False, "msg": answers}
+        answers = result.get("answers")
+        if result.get("failed") or result.get("unreachable") or not isinstance(answers, list):
+            return result
         answered = [{**shot, "answer": answer} for shot, answer in zip(shots, answers)]
         return {"changed": False, "shots": answered, "ring": self._ring}
 
@@ -299,13 +298,12 @@ class ActionModule(Piped, ActionBase):
         sent = prober.clock.now()
         result = self._low_level_execute_command("date +%s%N", sudoable=False)
         received = prober.clock.now()
-        text = str(result.get("stdout", "")).strip()
-        return [sent, int(text) // 1000, received] if text.isascii() and text.isdigit() and 15 < len(text) < 21 else None
+        text = result.get("stdout", "").strip()
+        return [sent, int(text) // 1000, received] if text.isdigit() and len(text) > 15 else None
 
     def _registered(self, name, variable):
-        """What a node left in one of the steps."""
         found = self._vars["hostvars"].raw_get(name).get(variable)
-        return node_steps.read(found, {scope.name for scope in self._scopes}, len(self._plan.passphrases))
+        return found if isinstance(found, dict) else {}
 
     def _whole(self):
         """Ask all nodes, or take what they registered, and judge."""
@@ -338,16 +336,18 @@ class ActionModule(Piped, ActionBase):
         views = []
         for node in nodes:
             first, second = self._registered(node.name, ASKED), self._registered(node.name, CARRIED)
-            silent = faults.get(node.name) or first.fault
-            if second.fault is not None and second.fault.kind == "result_invalid":
-                silent = silent or second.fault
-            if silent is None and any(step.ring != self._ring for step in (first, second) if step.fault is None):
+            silent = None
+            if "shots" not in first:
+                why = str(first.get("msg") or first.get("module_stderr") or "it was not asked in this run")
+                silent = Fault("not_asked", " ".join(why.split())[:200])
+            elif any(list(step.get("ring") or ()) != list(self._ring or ()) for step in (first, second) if "shots" in step):
                 # Shots name keys by their place in the ring.
                 silent = Fault("not_asked", "the ring was changed by somebody else during the check: check again")
-            if silent is not None:
-                first = second = node_steps.Step()
-            shots = [*first.shots, *second.shots]
-            between = node_side.bracket(first.samples)
+                first = second = {}
+            if node.name in faults:
+                silent, first, second = faults[node.name], {}, {}
+            shots = [*first.get("shots", []), *second.get("shots", [])]
+            between = node_side.bracket(first.get("samples", []))
             views += await node_side.views(prober, node, shots, between, silent, walk)
         return views
 

@@ -54,10 +54,7 @@ class ActionModule(ActionBase):
     def _inventory(self, task_vars):
         hostvars, here = task_vars["hostvars"], task_vars["inventory_hostname"]
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
-        said = {}
-        for name in dict.fromkeys([*groups["all"], here]):
-            found = hostvars.raw_get(name)
-            said[name] = {variable: found[variable] for variable in found if variable.startswith("session_")}
+        said = {name: hostvars.raw_get(name) for name in dict.fromkeys([*groups["all"], here])}
         everywhere = {}
         for name in fleet.VARIABLES:
             if name in task_vars and not _same(task_vars[name], said[here].get(name)):

@@ -143,7 +143,7 @@ CAUSES: Dict[str, Cause] = {
     "cipher_unknown": Cause(
         FAIL, "the cipher is not known",
         "No session cookie is ever set. Use aes256, aes192, aes128 or 3des192: " + _DEPLOY + ".",
-        (*LOST, "cipher_failed", "max_age_zero", "sessions_off", "no_evidence", "wrong_cipher")),
+        (*LOST, "cipher_failed", "max_age_zero", "sessions_off", "wrong_cipher")),
     "key_file_differs": Cause(
         FAIL, "the key file is not the fleet's",
         "The node destroys the sessions of all others, and they its. It has been changed by hand, restored from a backup, or "
@@ -165,21 +165,21 @@ CAUSES: Dict[str, Cause] = {
     "no_store": Cause(
         FAIL, "sessions are on, but kept nowhere",
         "Session On needs SessionCookieName (or SessionDBDCookieName): there is no session at all without (AH01815).",
-        ("no_store_logged", "sessions_off", "no_evidence", "path_cut_off")),
+        ("no_store_logged", "sessions_off", "path_cut_off")),
     "scope_shadowed": Cause(
         FAIL, "another section overrides the scope",
         "Remove the directive that is named, or make the scope's path as narrow as that section's.",
         (*LOST, "sessions_off", "path_cut_off", "cookie_name", "cookie_path", "cookie_domain", "cookie_secure",
          "cookie_http_only",
-         "cookie_same_site", "wrong_cipher", "probe_missing", "no_evidence", "file_differs")),
+         "cookie_same_site", "wrong_cipher", "probe_missing", "file_differs")),
     "max_age_negative": Cause(
         FAIL, "SessionMaxAge is negative",
         "Every session has ended before it is saved (AH01819). Remove the directive.",
-        ("expired_at_save", "max_age_zero", "cookie_max_age", "no_evidence", "sessions_off", *LOST)),
+        ("expired_at_save", "max_age_zero", "cookie_max_age", "sessions_off", *LOST)),
     "max_age_off": Cause(
         FAIL, "SessionMaxAge is 0",
         "Sessions never end, unchanged ones are never sent anew, and an old key can never be retired. Remove the directive.",
-        ("max_age_zero", "no_evidence", "cookie_max_age", "sessions_off")),
+        ("max_age_zero", "cookie_max_age", "sessions_off")),
     "max_age_differs": Cause(
         FAIL, "sessions end after another time here",
         "They end earlier or later than on other nodes. Remove the directive, or change max_age in session_config_scopes.",
@@ -191,8 +191,8 @@ CAUSES: Dict[str, Cause] = {
     "file_differs": Cause(
         FAIL, "a file of the collection was changed",
         "Somebody edited it, or a deploy is due. See the difference with --check --diff; then " + _DEPLOY + ".",
-        ("sessions_off", "probe_missing", "cookie_name", "cookie_path", "cookie_domain", "cookie_secure", "cookie_http_only",
-         "cookie_same_site", "cookie_max_age", "wrong_cipher", "redirected", "no_evidence")),
+        ("sessions_off", "probe_missing", "another_node", "cookie_name", "cookie_path", "cookie_domain", "cookie_secure",
+         "cookie_http_only", "cookie_same_site", "cookie_max_age", "wrong_cipher", "redirected")),
     "clock_undisciplined": Cause(
         WARN, "nothing keeps the clock right",
         "It will drift, and sessions end early on a node that is ahead: ansible-playbook httpd_fleet.mod_session.clock.",

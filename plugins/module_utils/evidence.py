@@ -10,14 +10,13 @@ one scope: small enough to keep ten thousand of them, and all that a verdict nee
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .clock import Interval
-from .probe import Observation, SetCookie
+from .probe import Observation, SetCookie, identity
 
 FAULTS = (
     "not_asked",
-    "result_invalid",
     "bad_address",
     "shared_address",
     "unresolved",
@@ -37,9 +36,6 @@ FAULTS = (
 ROW, COOKIE, NOTHING = "row", "cookie", "nothing"
 """What a node may answer at a scope's store path: the name of a row; a session in the cookie itself; no session."""
 
-PROBE_STATUS = 403
-"""Status of an answer from a scope's probe location."""
-
 _ROW_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The more telling one counts where the answers of a node are sealed differently.
 _WORST_FIRST = ("plain", "empty_key", "unlisted_key", "garbage", "key", "none")
@@ -57,8 +53,9 @@ class Fault:
 class Shot:
     """One probe and what its answer showed.
 
-    ``purpose``: ``key`` (at the probe location), ``fallback`` (elsewhere, because there is no probe location), ``path``
+    ``purpose``: ``key`` (at the probe location), ``fallback`` (elsewhere, because no probe location answered), ``path``
     (at another path that should share the scope's key), ``carry`` (a session that another node made).
+    ``seen``: its ``accepted`` goes by the cookie's length for a probe location's own 403, else by the opened cookie.
     ``key``: index of the key that sealed the probe, None for a carried session. ``source``: the node that made it.
     ``marked``: whether the answer has the ``Cache-Control: no-cache, private`` that mod_session_cookie and
     mod_session_dbd add whenever sessions are on, also where they send no cookie.
@@ -107,7 +104,7 @@ class Carried:
 
 @dataclass(frozen=True)
 class PathView:
-    """What another path of the scope showed. ``sealed`` and ``encrypts_with`` as in an observation."""
+    """What another path of the scope showed. ``sealed`` and ``encrypts_with`` as in an observation, ``look`` of its cookie."""
 
     path: str
     status: int
@@ -115,6 +112,19 @@ class PathView:
     encrypts_with: int | None
     accepted: bool | None
     twice: bool = False
+    look: Look | None = None
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What an answer that is no probe location's showed: a hint of what is wrong, never evidence of what is right.
+
+    The members are as in a view.
+    """
+
+    sealed: str
+    encrypts_with: int | None
+    accepts: tuple[bool | None, ...]
 
 
 @dataclass(frozen=True)
@@ -140,7 +150,8 @@ class View:
     """All that is known of one node in one scope.
 
     ``status``: of the first answer, 0 without any. ``redirect``: where it points to, if it does.
-    ``fallback``: whether the evidence had to come from elsewhere than the probe location.
+    ``proven``: whether all answers came from this node's own probe location. Else nothing else here is known of the node,
+    ``elsewhere`` says what the answers showed, and ``strangers`` has the identities of other nodes that gave them.
     ``sealed``: the worst of all answers. ``encrypts_with``: index of the key that sealed the answers; ``changing``: it
     was not the same key every time. ``accepts``: for each key, whether the node opens it; None where not known.
     ``size``: characters of cookie name and value. ``cipher``: the one that opened the answer, empty if none did.
@@ -154,7 +165,7 @@ class View:
     fault: Fault | None = None
     status: int = 0
     redirect: str = ""
-    fallback: bool = False
+    proven: bool = False
     sealed: str = "none"
     encrypts_with: int | None = None
     changing: bool = False
@@ -172,6 +183,8 @@ class View:
     paths: tuple[PathView, ...] = ()
     canary: tuple[tuple[str, str], ...] = ()
     store: StoreView | None = None
+    elsewhere: Elsewhere | None = None
+    strangers: tuple[str, ...] = ()
 
     @property
     def answered(self) -> bool:
@@ -217,35 +230,57 @@ def fold(
 
     ``fault``: why asking ended early, if it did. ``cipher``, ``offset`` and ``offset_by``: what opening an answer gave.
     """
+    me = identity(node)
     at_probe = [shot for shot in shots if shot.purpose == "key"]
-    elsewhere = [shot for shot in shots if shot.purpose == "fallback"]
-    told = elsewhere if elsewhere and all(shot.seen.cookie is None for shot in at_probe) else at_probe
-    cookies = [shot.seen.cookie for shot in told if shot.seen.cookie is not None and shot.seen.sealed != "none"]
-    used = {shot.seen.encrypts_with for shot in told if shot.seen.encrypts_with is not None}
+    strangers = tuple(sorted({shot.seen.identity for shot in shots} - {me, ""}))
     first = at_probe[0] if at_probe else None
-    return View(
+    proven = not strangers and bool(at_probe) and all(shot.seen.identity == me for shot in at_probe)
+    view = View(
         node=node,
         scope=scope,
         fault=fault,
         status=first.seen.status if first else 0,
         redirect=first.location if first else "",
-        fallback=bool(elsewhere),
-        sealed=min((shot.seen.sealed for shot in told), key=_WORST_FIRST.index, default="none"),
-        encrypts_with=min(used) if used else None,
-        changing=len(used) > 1,
-        accepts=_accepts(keys, told),
+        proven=proven,
+        accepts=(None,) * keys,
+        large=any(shot.large for shot in at_probe),
+        carried=tuple(_carried(shot, me) for shot in shots if shot.purpose == "carry"),
+        strangers=strangers,
+    )
+    if not proven:
+        told = [shot for shot in shots if shot.purpose == "fallback"]
+        told = told if told and all(shot.seen.cookie is None for shot in at_probe) else at_probe
+        elsewhere = None if strangers else Elsewhere(_sealed(told), _encrypts_with(told), _accepts(keys, told))
+        return replace(view, elsewhere=elsewhere, other_names=_other_names(told))
+    cookies = [shot.seen.cookie for shot in at_probe if shot.seen.cookie is not None and shot.seen.sealed != "none"]
+    return replace(
+        view,
+        sealed=_sealed(at_probe),
+        encrypts_with=_encrypts_with(at_probe),
+        changing=len({shot.seen.encrypts_with for shot in at_probe} - {None}) > 1,
+        accepts=_accepts(keys, at_probe),
         look=looks(cookies[0]) if cookies else None,
         size=max((cookie.size for cookie in cookies), default=0),
-        marked=any(shot.marked for shot in told),
-        large=any(shot.large for shot in at_probe),
-        twice=any(shot.twice for shot in told),
-        other_names=tuple(sorted({name for shot in told for name in shot.seen.other_names})),
+        marked=any(shot.marked for shot in at_probe),
+        twice=any(shot.twice for shot in at_probe),
+        other_names=_other_names(at_probe),
         cipher=cipher,
         offset=offset,
         offset_by=offset_by,
-        carried=tuple(_carried(shot) for shot in shots if shot.purpose == "carry"),
         paths=tuple(_path(shot) for shot in shots if shot.purpose == "path"),
     )
+
+
+def _sealed(told: list[Shot]) -> str:
+    return min((shot.seen.sealed for shot in told), key=_WORST_FIRST.index, default="none")
+
+
+def _encrypts_with(told: list[Shot]) -> int | None:
+    return min((shot.seen.encrypts_with for shot in told if shot.seen.encrypts_with is not None), default=None)
+
+
+def _other_names(told: list[Shot]) -> tuple[str, ...]:
+    return tuple(sorted({name for shot in told for name in shot.seen.other_names}))
 
 
 def _accepts(keys: int, told: list[Shot]) -> tuple[bool | None, ...]:
@@ -266,7 +301,9 @@ def _accepts(keys: int, told: list[Shot]) -> tuple[bool | None, ...]:
     return tuple(found)
 
 
-def _carried(shot: Shot) -> Carried:
+def _carried(shot: Shot, me: str) -> Carried:
+    if shot.seen.identity != me:
+        return Carried(shot.source, None)
     cookie = shot.seen.cookie
     in_row = cookie is not None and names_a_row(cookie.value)
     return Carried(shot.source, False if in_row else shot.seen.accepted, in_row)
@@ -274,4 +311,5 @@ def _carried(shot: Shot) -> Carried:
 
 def _path(shot: Shot) -> PathView:
     seen = shot.seen
-    return PathView(shot.path, seen.status, seen.sealed, seen.encrypts_with, seen.accepted, shot.twice)
+    look = looks(seen.cookie) if seen.cookie is not None else None
+    return PathView(shot.path, seen.status, seen.sealed, seen.encrypts_with, seen.accepted, shot.twice, look)

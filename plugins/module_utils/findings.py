@@ -53,12 +53,6 @@ KINDS: dict[str, Kind] = {
         "The node is in the inventory group, but this run could not reach it or left it out (--limit, an unreachable "
         "host). Run the check for the whole group.",
     ),
-    "result_invalid": Kind(
-        FAIL,
-        "node's result cannot be read",
-        "What came back from the module on the node is not what that module gives. Look at the node before you trust it: is its "
-        "Python, or what Ansible runs there, another one?",
-    ),
     "bad_address": Kind(
         FAIL,
         "address or port is none",
@@ -138,26 +132,39 @@ KINDS: dict[str, Kind] = {
         "right group? Start the nodes, or declare those present that serve.",
     ),
     # No session.
-    "sessions_off": Kind(FAIL, "sessions are off", f"{_DEPLOY}: its configuration lacks this scope, or is not loaded."),
+    "another_node": Kind(
+        FAIL,
+        "another node answers at this address",
+        "What it shows says nothing of this node. Two names of the group lead to one server, or a proxy or load balancer "
+        "answers at this address: set session_check_address and session_check_port to the node's own httpd, or take one of the "
+        "names out of the group. If the node was renamed: deploy to it.",
+    ),
+    "sessions_off": Kind(
+        FAIL,
+        "sessions are off",
+        "The probe location is there, but no session: a section behind the collection's has Session Off, or a Header directive "
+        f"takes Set-Cookie away. Remove it; otherwise: {_DEPLOY.lower()}.",
+    ),
     "max_age_zero": Kind(
         FAIL,
         "sessions are on, but no cookie is sent",
-        f"SessionMaxAge is 0 there (or httpd does not know the cipher: AH01824 in the error log). {_DEPLOY}.",
-    ),
-    "no_evidence": Kind(
-        UNKNOWN,
-        "the node's keys cannot be seen",
-        f"{_DEPLOY}, so that it has a probe location: elsewhere, an answer without a cookie says nothing.",
+        "SessionMaxAge is 0 there, httpd does not know the cipher (AH01824 in the error log), or a Header directive takes "
+        f"Set-Cookie away. {_DEPLOY}.",
     ),
     "probe_missing": Kind(
-        WARN,
-        "probe location is missing",
-        f"The answer is not the 403 of a probe location. {_DEPLOY}; until then the check asks at another path.",
+        UNKNOWN,
+        "no answer of the probe location",
+        "Nothing is known of this node's keys: what answers is not its probe location. Its configuration is not deployed, not "
+        "loaded, or older than this version (run the deploy playbook for this node), or an application, another virtual host, a "
+        "proxy or a packet inspection answers in its place: see virtual_host, port and reach of the scope, and "
+        "session_check_address.",
     ),
     "redirected": Kind(
-        WARN,
+        UNKNOWN,
         "probe location redirects",
-        "Ask where the site is served: set scheme, port and virtual_host of the scope to where the redirect leads.",
+        "The site redirects what is asked for here. Where the cookie came along, all is proven and nothing need be done. Else "
+        "ask where the site is served: set scheme, port and virtual_host of the scope to where the redirect leads, or say in "
+        "its option reach what the load balancer sends.",
     ),
     "cookie_name": Kind(FAIL, "cookie has another name", f"{_DEPLOY}: browsers would hold two sessions."),
     # Keys.

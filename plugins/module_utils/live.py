@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 from .hygiene import cookie_deviations
-from .probe import Answer, Observation, SetCookie, observe, parse_set_cookie
+from .probe import Answer, Observation, SetCookie, answered_by, observe, parse_set_cookie
 from .reach import PLAIN, Reach, hint, status_hint
 from .scopes import Scope
 
@@ -104,10 +104,10 @@ def problems(
         except OSError as error:
             found.append("scope %s: no answer from %s" % (probe.scope.name, error))
             continue
-        judged = (_judge(probe.scope, seen, position, only_keys) for position, seen in enumerate(answers, 1))
+        judged = (_judge(probe, seen, position, only_keys) for position, seen in enumerate(answers, 1))
         wrong = next(filter(None, judged), "")
         if not wrong and store and probe.scope.store == "dbd":
-            wrong = store_problem(node, probe.scope, way)
+            wrong = store_problem(node, probe, way)
         if wrong:
             said = "" if way.port else _status_hint(probe.scope, answers[0])
             found.append("scope %s: %s%s" % (probe.scope.name, wrong, ". " + said if said else ""))
@@ -118,17 +118,19 @@ def _status_hint(scope: Scope, seen: Observation) -> str:
     return status_hint(scope.reach, scope.scheme == "https", seen.status, seen.location, scope.asked_as)
 
 
-def store_problem(node: Http, scope: Scope, way: Way) -> str:
+def store_problem(node: Http, probe: ScopeProbe, way: Way) -> str:
     """What is wrong with a scope's database as httpd uses it, as a sentence; empty where a row is written and found again."""
-    value = ""
+    scope, value = probe.scope, ""
     for told in ("write a session to", "find the session again that it wrote to"):
         try:
             answer = _get(node, scope, way, scope.store_path, value)
         except OSError as error:
             return "no answer from %s" % error
+        if answered_by(answer) != probe.identity:
+            return _stranger(scope, scope.store_path, answer.status, answered_by(answer))
         cookie = _store_cookie(answer, scope)
         if cookie is None:
-            return "httpd could not %s the database (%s answered %d without a session cookie; expected 403 with one)" % (
+            return "httpd could not %s the database (%s answered %d without a session cookie; expected one)" % (
                 told, scope.store_path, answer.status)
         if not _ROW.match(cookie.value):
             return "%s answered with a session cookie that is no name of a row: httpd keeps these sessions in cookies" % (
@@ -146,13 +148,29 @@ def _store_cookie(answer: Answer, scope: Scope) -> Optional[SetCookie]:
     return next((cookie for cookie in reversed(cookies) if cookie.name == scope.cookie_name), None)
 
 
-def _judge(scope: Scope, seen: Observation, position: int, only_keys: bool) -> str:
-    """What is wrong with one answer, as a sentence; empty when nothing is."""
+def _stranger(scope: Scope, path: str, status: int, identity: str) -> str:
+    """That the node's own probe location did not answer, as a sentence."""
+    if identity:
+        return ("the probe location of another node answered %s: this server has the configuration of another name of the "
+                "inventory, or a proxy that listens here leads to another server" % path)
+    text = "%s answered %d, but not as this node's probe location: its configuration is not in force here, or an application, " \
+           "another virtual host or a proxy answers in its place" % (path, status)
+    if scope.virtual_host and not scope.virtual_host_file:
+        text += ". Does the virtual host %s include its file of sessions?" % scope.virtual_host
+    return text
+
+
+def _judge(probe: ScopeProbe, seen: Observation, position: int, only_keys: bool) -> str:
+    """What is wrong with one answer, as a sentence; empty when nothing is.
+
+    Any status will do: where the header is there no application has answered, whatever the site does to all requests.
+    """
+    scope = probe.scope
+    if seen.identity != probe.identity:
+        return _stranger(scope, scope.probe_path, seen.status, seen.identity)
     if seen.cookie is None:
-        text = "%s answered %d without a session cookie; expected 403 with one" % (scope.probe_path, seen.status)
-        if scope.virtual_host and not scope.virtual_host_file:
-            text += ". Does the virtual host %s include its file of sessions?" % scope.virtual_host
-        return text
+        return "%s answered without a session cookie; expected one. Does a section behind it turn sessions off, or a Header " \
+               "directive take Set-Cookie away?" % scope.probe_path
     sentences = {
         "plain": "the session cookie is not encrypted",
         "empty_key": "the session cookie is encrypted with an empty passphrase",
@@ -167,8 +185,6 @@ def _judge(scope: Scope, seen: Observation, position: int, only_keys: bool) -> s
         return "it does not open sessions of passphrase %d with %s" % (position, scope.cipher)
     if only_keys:
         return ""
-    if seen.status != 403:
-        return "%s answered %d; expected 403" % (scope.probe_path, seen.status)
     for option, was, expected in cookie_deviations(scope, seen.cookie):
         return "the cookie's %s is %r; expected %r" % (option, was, expected)
     return ""
@@ -176,7 +192,10 @@ def _judge(scope: Scope, seen: Observation, position: int, only_keys: bool) -> s
 
 @dataclass(frozen=True)
 class Seen:
-    """What the live server did with one probe; ``status`` 0: it gave no answer. The rest is as in an observation."""
+    """What the live server did with one probe; ``status`` 0: it gave no answer. The rest is as in an observation.
+
+    ``own``: whether the node's own probe location answered.
+    """
 
     scope: str
     status: int = 0
@@ -184,6 +203,7 @@ class Seen:
     encrypts_with: Optional[int] = None
     accepted: Optional[bool] = None
     attributes: str = ""
+    own: bool = False
 
 
 def snapshot(node: Http, probes: Sequence[ScopeProbe], passphrases: Sequence[str]) -> Tuple[Seen, ...]:
@@ -200,7 +220,9 @@ def snapshot(node: Http, probes: Sequence[ScopeProbe], passphrases: Sequence[str
             continue
         for seen in answers:
             attributes = sorted(seen.cookie.attributes.items(), key=str) if seen.cookie else ()
-            rows.append(Seen(probe.scope.name, seen.status, seen.sealed, seen.encrypts_with, seen.accepted, str(attributes)))
+            own = seen.identity == probe.identity
+            rows.append(Seen(
+                probe.scope.name, seen.status, seen.sealed, seen.encrypts_with, seen.accepted, str(attributes), own))
     return tuple(rows)
 
 
@@ -216,7 +238,7 @@ def as_before(now: Sequence[Seen], before: Sequence[Seen], new_keys: bool) -> bo
 
 
 def _not_worse(now: Seen, before: Seen) -> bool:
-    same = (now.status, now.attributes) == (before.status, before.attributes)
+    same = (now.status, now.attributes, now.own) == (before.status, before.attributes, before.own)
     opens = bool(now.accepted) or not before.accepted
     with_old_key = (now.sealed, now.encrypts_with) == (before.sealed, before.encrypts_with)
     with_new_key = now.sealed == "key" and now.encrypts_with == 0

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from .canary import FRESH, OTHER, ROW, UNKNOWN, UNREADABLE
-from .evidence import PROBE_STATUS, Look, View
-from .findings import Finding, finding
+from .canary import FRESH, OTHER, ROW, UNREADABLE
+from .canary import UNKNOWN as NOT_TOLD
+from .evidence import Look, View
+from .findings import INFO, UNKNOWN, Finding, finding
+from .probe import identity
 from .question import Question
 from .reach import hint, status_hint
 from .scopes import Scope
@@ -69,9 +71,17 @@ def _once_per_node(found: list[Finding], scopes: int) -> list[Finding]:
 
 
 def _judge_view(question: Question, scope: Scope, view: View, by_place: Places) -> list[Finding]:
-    found = _judge_status(view, scope)
+    found = []
+    if view.large:
+        found.append(finding("large_answer", view.node, scope.name, "more than 64 KiB", "a short error page"))
+    if not view.proven:
+        return found + _judge_elsewhere(question, view, scope)
+    if view.status >= 500:
+        found.append(finding("server_error", view.node, scope.name, f"{scope.probe_path} answers {view.status}", "403"))
+    if 300 <= view.status < 400:
+        found.append(_redirected(view, scope, INFO))
     if view.sealed == "none":
-        stop = view.fault is not None or any(item.code == "server_error" for item in found)
+        stop = view.fault is not None or view.status >= 500
         return found if stop else found + [_no_cookie(view, scope)]
     keys = _judge_keys(question, view, scope)
     found += keys + _judge_looks(view, scope)
@@ -80,37 +90,47 @@ def _judge_view(question: Question, scope: Scope, view: View, by_place: Places) 
     return found
 
 
-def _judge_status(view: View, scope: Scope) -> list[Finding]:
-    found = _unexpected_status(view, scope)
-    if view.large:
-        found.append(finding("large_answer", view.node, scope.name, "more than 64 KiB", "a short error page"))
+def _judge_elsewhere(question: Question, view: View, scope: Scope) -> list[Finding]:
+    """Something else than the node's own probe location answered: that proves nothing, but may show what is wrong."""
+    found = []
+    if view.strangers:
+        names = {identity(name): name for name in question.nodes}
+        seen = " and as ".join(names.get(one, "a node that the group does not have") for one in view.strangers)
+        return [finding("another_node", view.node, scope.name, f"answers as {seen}", f"answers as {view.node}")]
+    if view.status >= 500:
+        found.append(finding("server_error", view.node, scope.name, f"{scope.probe_path} answers {view.status}", "403"))
+    elif 300 <= view.status < 400:
+        found.append(_redirected(view, scope, UNKNOWN))
+    else:
+        seen = f"something else answers {scope.probe_path} ({view.status})"
+        found.append(finding("probe_missing", view.node, scope.name, seen, "the probe location's own answer"))
+    if view.other_names:
+        found.append(_other_name(view, scope))
+    elif view.elsewhere is not None and view.elsewhere.sealed == "key":
+        hint = view.elsewhere
+        known = replace(view, sealed="key", encrypts_with=hint.encrypts_with, accepts=hint.accepts)
+        # That all keys are there would prove nothing, so neither is it a fault that one is not known to be.
+        found += [item for item in _judge_keys(question, known, scope) if item.code != "key_unknown"]
     return found
 
 
-def _unexpected_status(view: View, scope: Scope) -> list[Finding]:
-    if view.status == PROBE_STATUS:
-        return []
-    seen, expected = f"{scope.probe_path} answers {view.status}", f"{PROBE_STATUS}"
-    if view.status >= 500:
-        return [finding("server_error", view.node, scope.name, seen, expected)]
-    if 300 <= view.status < 400:
-        return [finding("redirected", view.node, scope.name, f"{seen} to {view.redirect or 'nowhere'}", expected)]
-    return [finding("probe_missing", view.node, scope.name, seen, expected)]
+def _redirected(view: View, scope: Scope, severity: str) -> Finding:
+    seen = f"{scope.probe_path} answers {view.status} to {view.redirect or 'nowhere'}"
+    return finding("redirected", view.node, scope.name, seen, "403", severity)
+
+
+def _other_name(view: View, scope: Scope) -> Finding:
+    seen = f"the cookie is called {', '.join(view.other_names)}"
+    return finding("cookie_name", view.node, scope.name, seen, f"a cookie {scope.cookie_name}")
 
 
 def _no_cookie(view: View, scope: Scope) -> Finding:
+    """The node's own probe location answers without a session."""
     expected = f"a cookie {scope.cookie_name}"
-    if scope.store == "dbd" and view.status != PROBE_STATUS:
-        # Elsewhere than at the probe location our cookie names no row.
-        return finding("no_evidence", view.node, scope.name, "no key can be shown to it but at a probe location", expected)
     if view.other_names:
-        return finding("cookie_name", view.node, scope.name, f"the cookie is called {', '.join(view.other_names)}", expected)
+        return _other_name(view, scope)
     if view.twice:
         return finding("loaded_twice", view.node, scope.name, "the answer to another path shows that", expected)
-    if view.fallback and scope.update_interval:
-        # There a session that was not opened is not sent, and neither is one where sessions are off.
-        seen = "sessions are on, but no key came back" if view.marked else "no cookie came back from another path"
-        return finding("no_evidence", view.node, scope.name, seen, expected)
     if view.marked:
         return finding("max_age_zero", view.node, scope.name, "sessions are on, but no cookie came back", expected)
     return finding("sessions_off", view.node, scope.name, "no cookie came back, and no sign of mod_session", expected)
@@ -168,6 +188,12 @@ def _judge_looks(view: View, scope: Scope) -> list[Finding]:
     for look in (view.look, view.store.look if view.store else None):
         if look is not None:
             found.update({(item.code, item.seen): item for item in _judge_look(view, look, scope)})
+    for path in view.paths:
+        # A directive may change the cookies of answers that are no errors, and leave that of the probe location alone.
+        if path.look is not None and path.sealed == "key" and view.look is not None and path.look != view.look:
+            for item in _judge_look(view, path.look, scope):
+                if (item.code, item.seen) not in found:
+                    found[(item.code, path.path)] = replace(item, seen=f"{path.path}: {item.seen}")
     return list(found.values())
 
 
@@ -249,8 +275,8 @@ def _judge_canary(view: View, scope: Scope) -> list[Finding]:
             seen = f"{seen} (shown: the canary's {what})"
             found.append(finding("canary_lost", view.node, scope.name, seen, "gives its value back"))
     # That it gives no row is a finding of its own.
-    unclear = [user for user, what in view.canary if what == UNKNOWN and user != ROW]
-    if view.sealed != "none" and view.fault is None and unclear:
+    unclear = [user for user, what in view.canary if what == NOT_TOLD and user != ROW]
+    if view.proven and view.sealed != "none" and view.fault is None and unclear:
         seen = "answers to it without a session"
         found.append(finding("canary_unknown", view.node, scope.name, seen, "gives its value back"))
     return found

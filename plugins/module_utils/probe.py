@@ -91,6 +91,7 @@ class Observation:
     ``max_age``: the cookie's Max-Age in seconds; ``date``: the answer's Date header; each None if there is none.
     ``location``: where the answer redirects to, as far as whoever asked kept it.
     ``other_names``: names of Set-Cookie headers sealed by a listed key when the expected name is not among the cookies.
+    ``identity``: of the node whose probe location gave the answer, see :func:`answered_by`; empty: something else did.
     """
 
     status: int
@@ -101,6 +102,7 @@ class Observation:
     max_age: Optional[int]
     date: Optional[int]
     other_names: tuple[str, ...] = ()
+    identity: str = ""
     location: str = ""
 
 
@@ -169,15 +171,17 @@ def observe(
 
     ``accepted`` needs no decryption: a mac of a listed key (or of the empty one, which is known too) and exactly the
     length of a session with marker and expiry is True, exactly the length of a fresh session False, any other None.
-    An unencrypted answer without the marker is False. What an unlisted key sealed is no evidence: None.
+    An unencrypted answer without the marker is False. What an unlisted key sealed is no evidence: None. All that is true of
+    a probe location's own answer only: an application's session may have any length, so whoever asks looks at ``identity``.
     """
     _check_marker(marker)
     cookies = [parse_set_cookie(text) for name, text in answer.headers if name.lower() == "set-cookie"]
     cookie = next((found for found in reversed(cookies) if found.name == cookie_name), None)
     date = next((_parse_date(text) for name, text in answer.headers if name.lower() == "date"), None)
+    who = answered_by(answer)
     if cookie is None:
         others = tuple(found.name for found in cookies[:_COOKIES] if _how_sealed(found.value, passphrases)[0] == "key")
-        return Observation(answer.status, None, "none", None, None, None, date, others)
+        return Observation(answer.status, None, "none", None, None, None, date, others, who)
 
     if cookie.value and cookie.value == probe_cookie:
         sealed, index = "garbage", None
@@ -188,7 +192,12 @@ def observe(
         accepted = _came_back(len(cookie.value), cipher, marker)
     elif sealed == "plain":
         accepted = None if parse_payload(cookie.value).pairs.get(MARKER) == marker else False
-    return Observation(answer.status, cookie, sealed, index, accepted, _parse_max_age(cookie), date)
+    return Observation(answer.status, cookie, sealed, index, accepted, _parse_max_age(cookie), date, (), who)
+
+
+def gave_back(payload: str, marker: str) -> bool:
+    """Whether a decrypted session holds the probe's marker."""
+    return parse_payload(payload).pairs.get(MARKER) == marker
 
 
 def _check_marker(marker: str) -> None:

@@ -20,7 +20,6 @@ from .evidence import StoreView, View
 from .findings import Finding
 from .question import Question
 from .store_verdict import shares
-from .text import clean
 from .verdict import FAILED, HEALTHY, NOT_KNOWN, WARNED, KeyCount, Verdict
 
 SCHEMA = "httpd_fleet.mod_session/check"
@@ -30,11 +29,8 @@ Data = dict[str, Any]
 
 
 def build(question: Question, views: Sequence[View], verdict: Verdict, started: int, ended: int, via: str) -> Data:
-    """The whole report. ``started`` and ``ended`` are microseconds since the epoch.
-
-    Everything that is shown of a check is made from it. So here, and nowhere else, what nodes said is made safe to show.
-    """
-    data = {
+    """The whole report. ``started`` and ``ended`` are microseconds since the epoch."""
+    return {
         "schema": SCHEMA,
         "version": VERSION,
         "time": moment(started // SECOND),
@@ -52,8 +48,6 @@ def build(question: Question, views: Sequence[View], verdict: Verdict, started: 
         "findings": [_finding(item) for item in verdict.findings],
         "details": _details(question, views, verdict),
     }
-    found: Data = clean(data)
-    return found
 
 
 def moment(seconds: int) -> str:
@@ -226,6 +220,7 @@ def _view(view: View) -> Data:
         "scope": view.scope,
         "fault": view.fault.kind if view.fault else None,
         "http_status": view.status or None,
+        "proven": view.proven,
         "sealed": view.sealed,
         "encrypts_with": None if view.encrypts_with is None else view.encrypts_with + 1,
         "opens": list(view.accepts),

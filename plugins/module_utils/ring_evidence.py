@@ -128,7 +128,10 @@ def _node(row: Mapping[str, Any], ids: List[str], scopes: List[str], changing: b
     opens: Dict[str, Set[Optional[bool]]] = {key: set() for key in ids}
     encrypts: Set[str] = {UNLISTED} if changing else set()
     for scope in scopes:
-        view = views.get(scope, {"opens": [], "encrypts_with": None})
+        view = views.get(scope, {})
+        if not view.get("proven"):
+            # What anything else than the node's own probe location answered is no evidence.
+            view = {"opens": [], "encrypts_with": None}
         for index, key in enumerate(ids):
             opens[key].add(view["opens"][index] if index < len(view["opens"]) else None)
         number = view["encrypts_with"]

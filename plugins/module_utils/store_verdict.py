@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from .evidence import COOKIE, NOTHING, PROBE_STATUS, StoreView, View
+from .evidence import COOKIE, NOTHING, StoreView, View
 from .findings import Finding, finding
 from .question import Question
 from .scopes import Scope
@@ -64,7 +64,7 @@ def shares(store: StoreView | None) -> bool:
 def _store(by_place: Mapping[tuple[str, str], View], node: str, scope: Scope) -> StoreView | None:
     """What a node's database showed; None where it has no sessions at a probe location, which is a finding of its own."""
     view = by_place.get((node, scope.name))
-    return view.store if view and view.status == PROBE_STATUS and view.sealed != "none" else None
+    return view.store if view and view.proven and view.sealed != "none" else None
 
 
 def _judge_node(node: str, scope: Scope, store: StoreView) -> list[Finding]:

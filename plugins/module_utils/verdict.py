@@ -156,11 +156,11 @@ def _counts(question: Question, by_place: Places) -> Iterable[KeyCount]:
             for node in question.nodes:
                 views = [by_place.get((node, name)) for name in names]
                 silent = not any(view and view.answered for view in views)
-                if views and all(view and index < len(view.accepts) and view.accepts[index] for view in views):
+                if views and all(view and view.proven and index < len(view.accepts) and view.accepts[index] for view in views):
                     opens += 1
                 elif not (silent and node in question.absent):
                     missing.append(node)
-                if views and all(view and view.encrypts_with == index and not view.changing for view in views):
+                if views and all(view and view.proven and view.encrypts_with == index and not view.changing for view in views):
                     encrypts += 1
                 elif not (silent and node in question.absent):
                     other.append(node)

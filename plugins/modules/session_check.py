@@ -270,7 +270,7 @@ def ask_all(sending, timeout, clock):
         if way in broken:
             answers.append(broken[way])
             continue
-        seen = answer["status"] == 403 or any(name == "set-cookie" for name, _value in answer["headers"])
+        seen = any(name in ("set-cookie", "mod-session-probe") for name, _value in answer["headers"])
         if seen and request["purpose"] == "key":
             needless.add(scope)
         answers.append(answer)

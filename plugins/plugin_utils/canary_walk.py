@@ -14,7 +14,7 @@ from ..module_utils import canary, cookie
 from ..module_utils.canary import Canary, Held, Seen
 from ..module_utils.clock import SECOND
 from ..module_utils.evidence import View, looks
-from ..module_utils.probe import Answer, SetCookie, parse_set_cookie
+from ..module_utils.probe import Answer, SetCookie, answered_by, identity, parse_set_cookie
 from ..module_utils.scopes import Scope
 from . import store_walk
 
@@ -61,7 +61,7 @@ class Walk:
     def make(self, scope: Scope, node: str, answer: Answer) -> bool:
         """Take the node's answer to the seed as the canary of the scope, if it is one; sealed with the first key, as every
         node will open it that has the list."""
-        found = _session(answer, scope)
+        found = _own_session(node, answer, scope)
         if found is None or not self.wanting(scope):
             return False
         try:
@@ -84,9 +84,9 @@ class Walk:
         """What a node is to be shown in a scope, each with its users."""
         return self.canaries[scope.name].cookies() if scope.name in self.canaries else []
 
-    def look(self, scope: Scope, held: Held, answer: Answer) -> Seen:
+    def look(self, scope: Scope, node: str, held: Held, answer: Answer) -> Seen:
         """What became of a cookie that a node was shown, by its answer."""
-        found = _session(answer, scope)
+        found = _own_session(node, answer, scope)
         return canary.look(
             held.value,
             self.canaries[scope.name].secret,
@@ -101,7 +101,7 @@ class Walk:
 
     def record(self, scope: Scope, node: str, users: Sequence[str], answer: Answer, seen: Seen) -> Fates:
         """Take down what became of it; of all cookies that come back the one of the next node goes on."""
-        found = _session(answer, scope)
+        found = _own_session(node, answer, scope)
         if canary.BUSY in users and seen.fate == canary.INTACT and found is not None:
             last = self._places.get(self.canaries[scope.name].held[canary.BUSY].node, -1)
             # The node after the last one comes first, so that the session moves through the fleet.
@@ -118,7 +118,7 @@ class Walk:
 
     def record_row(self, scope: Scope, node: str, row: Held, answer: Answer) -> Fates:
         """Take down what became of the row on a node that was shown its name."""
-        found = _session(answer, scope)
+        found = _own_session(node, answer, scope)
         busy = self.canaries[scope.name].held.get(canary.BUSY)
         name = found.value if found else ""
         fate = canary.look_at_row(row, busy, name, self._passphrases, answer.received, self._revoked)
@@ -169,7 +169,10 @@ def _row(scope: Scope, node: str, name: str, received: int) -> Held:
     return Held(name, node, received // SECOND, received + scope.max_age * SECOND)
 
 
-def _session(answer: Answer, scope: Scope) -> SetCookie | None:
-    """The session cookie of an answer; the last one, as browsers keep it."""
+def _own_session(node: str, answer: Answer, scope: Scope) -> SetCookie | None:
+    """The session cookie of a probe location's own answer; the last one, as browsers keep it. What anybody else answered says
+    nothing."""
+    if answered_by(answer) != identity(node):
+        return None
     cookies = [parse_set_cookie(text) for name, text in answer.headers if name.lower() == "set-cookie"]
     return next((found for found in reversed(cookies) if found.name == scope.cookie_name), None)

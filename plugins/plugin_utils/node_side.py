@@ -4,7 +4,7 @@
 """A check that is sent by the nodes themselves: what each one is to send, and what its raw answers mean.
 
 Nodes get ready-made requests and give back raw answers; keys and judgement stay on the controller. A **shot** here is a
-dictionary that travels: ``scope``, ``purpose``, ``key``, ``path``, ``value``, ``source``, and then ``answer``.
+dictionary that travels: ``scope``, ``purpose``, ``key``, ``path``, ``value``, ``source``, ``marker``, and then ``answer``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..module_utils.probe import Answer
 from ..module_utils.scopes import Scope
 from . import store_walk
 from .canary_walk import Fates, Walk
-from .prober import Asked, Node, Prober
+from .prober import Asked, Node, Prober, own
 from .wire import Reply
 
 Shot = dict[str, Any]
@@ -40,6 +40,7 @@ def key_shots(prober: Prober, walk: Walk | None = None) -> list[Shot]:
         if walk is not None and walk.wanting(scope):
             shots.append(_shot(scope, "make", 0, scope.probe_path, walk.seed(scope)))
     # The last ones: a database that hangs ends this list.
+    shots = [{**shot, "marker": prober.marker} for shot in shots]
     return shots + [_shot(scope, "store", None, scope.store_path, "") for scope in prober.stored()]
 
 
@@ -69,7 +70,7 @@ def canary_fates(walk: Walk, node: str, scope: Scope, shots: Sequence[Shot]) -> 
     for users, held in walk.cookies(scope):
         if held.value in answers:
             answer = answers[held.value]
-            found += walk.record(scope, node, users, answer, walk.look(scope, held, answer))
+            found += walk.record(scope, node, users, answer, walk.look(scope, node, held, answer))
     row = walk.row(scope)
     for _value, answer in _answers(shots, scope, "row_canary"):
         if row is not None:
@@ -147,10 +148,10 @@ def requests(prober: Prober, node: Node, shots: Sequence[Shot], authority: str) 
     return {"requests": rows, "authority": authority, "identities": identities}
 
 
-def asked(prober: Prober, shots: Sequence[Shot]) -> dict[str, Asked]:
-    """What the answers to these shots show, by name of the scope."""
+def asked(prober: Prober, node: str, shots: Sequence[Shot]) -> dict[str, Asked]:
+    """What the answers of a node to these shots show, by name of the scope."""
     scopes = {scope.name: scope for scope in prober.plan.scopes}
-    found: dict[str, Asked] = {name: Asked() for name in scopes}
+    found: dict[str, Asked] = {name: Asked(node) for name in scopes}
     broken = False
     for shot in shots:
         answer, here = shot.get("answer"), found.get(shot["scope"])
@@ -169,13 +170,16 @@ def asked(prober: Prober, shots: Sequence[Shot]) -> dict[str, Asked]:
         scope, reply = scopes[shot["scope"]], _reply(answer)
         if shot["purpose"] == "carry":
             prober.record_carried(here, scope, reply, shot["source"], shot["value"])
+        elif in_store and not own(node, reply.answer):
+            continue
         elif shot["purpose"] == "store":
             here.store = store_walk.made(reply.answer, scope)
         elif shot["purpose"] == "row":
             if here.store is not None:
                 here.store = store_walk.shown(here.store, reply.answer, scope, shot["source"], shot["value"])
         else:
-            prober.record(here, scope, reply, shot["purpose"], shot["path"], shot["key"], shot["value"])
+            seen = prober.shot(reply, scope, shot["purpose"], shot["path"], shot["key"], shot["value"])
+            prober.record(here, prober.opened(seen, scope, shot["marker"]) if prober.unsure(seen) else seen, reply)
     return found
 
 
@@ -185,22 +189,18 @@ def _reply(answer: Mapping[str, Any]) -> Reply:
     return Reply(Answer(int(answer["status"]), headers, *times), bool(answer.get("large")))
 
 
-def sessions(prober: Prober, shots: Sequence[Shot]) -> dict[str, str]:
+def sessions(prober: Prober, node: str, shots: Sequence[Shot]) -> dict[str, str]:
     """The session that a node made, by name of the scope, where it is fit to be shown to others."""
-    return {
-        name: here.session
-        for name, here in asked(prober, shots).items()
-        if here.session and not any(shot.purpose == "fallback" for shot in here.shots)
-    }
+    return {name: here.session for name, here in asked(prober, node, shots).items() if here.session}
 
 
-def rows(prober: Prober, shots: Sequence[Shot]) -> dict[str, str]:
+def rows(prober: Prober, node: str, shots: Sequence[Shot]) -> dict[str, str]:
     """The name of the row that a node made, by name of the scope, where it takes part in showing them."""
     keys = len(prober.plan.passphrases)
     return {
         name: here.store.row
-        for name, here in asked(prober, shots).items()
-        if here.store is not None and here.store.row and store_walk.takes_part(fold("", name, keys, here.shots))
+        for name, here in asked(prober, node, shots).items()
+        if here.store is not None and here.store.row and store_walk.takes_part(fold(node, name, keys, here.shots))
     }
 
 
@@ -219,7 +219,7 @@ async def views(
 ) -> list[View]:
     """The views of one node. ``between``: its clock against ours; its answers are timed by its own clock."""
     found = []
-    by_scope = asked(prober, shots)
+    by_scope = asked(prober, node.name, shots)
     for scope in prober.plan.scopes:
         here = by_scope[scope.name]
         here.fault = here.fault or silent

@@ -93,10 +93,11 @@ class Plan:
 class Asked:
     """What is known of one node in one scope while it is being asked.
 
-    ``session``: one that the node made and will know again. ``best``: the answer with the
-    shortest way among those whose cookie (``best_value``) tells the time. ``store``: what its database showed.
+    ``node``: its name. ``session``: one that the node made and will know again. ``best``: the answer with the shortest way
+    among those of its own probe location whose cookie (``best_value``) tells the time. ``store``: what its database showed.
     """
 
+    node: str = ""
     shots: list[Shot] = field(default_factory=list)
     best: Answer | None = None
     best_value: str = ""
@@ -182,7 +183,7 @@ class Prober:
             fault: Fault | None = None
             try:
                 for scope in scopes:
-                    asked = Asked(fault=fault)
+                    asked = Asked(node.name, fault=fault)
                     if fault is None:
                         try:
                             await self._ask(wire, node, scope, asked)
@@ -213,25 +214,45 @@ class Prober:
         for key in range(len(self.plan.passphrases)):
             await self._shoot(wire, node, scope, asked, "key", scope.probe_path, key)
         # Where sessions are in a database a cookie of ours is no name of a row: elsewhere it shows nothing.
-        missing = asked.shots[0].seen.status != 403 and all(shot.seen.cookie is None for shot in asked.shots)
+        missing = all(not shot.seen.identity and shot.seen.cookie is None for shot in asked.shots)
         if missing and scope.store == "cookie":
             path = self.plan.fallback.get(scope.name, scope.probe_path)
             for key in range(len(self.plan.passphrases)):
                 await self._shoot(wire, node, scope, asked, "fallback", path, key)
-        for path in self.plan.paths.get(scope.name, ()):
+        # Where the key is not known a path would lose our session, and log that as a visitor's loss.
+        knows = any(shot.purpose == "key" and shot.key == 0 and shot.seen.accepted for shot in asked.shots)
+        for path in self.plan.paths.get(scope.name, ()) if knows else ():
             await self._shoot(wire, node, scope, asked, "path", path, 0)
         await self._carry(wire, node, scope, asked)
 
     async def _shoot(self, wire: Wire, node: Node, scope: Scope, asked: Asked, purpose: str, path: str, key: int) -> None:
         value = self.probe(scope, key, purpose != "key")
         reply = await wire.ask(self.request(node, scope, path, value))
-        self.record(asked, scope, reply, purpose, path, key, value)
+        shot = self.shot(reply, scope, purpose, path, key, value)
+        if self.unsure(shot):
+            shot = await asyncio.get_running_loop().run_in_executor(self._threads, self.opened, shot, scope, self.marker)
+        self.record(asked, shot, reply)
 
-    def record(self, asked: Asked, scope: Scope, reply: Reply, purpose: str, path: str, key: int, value: str) -> None:
-        """Take down the answer to the probe ``value``."""
-        shot = self._shot(reply, scope, purpose, path, key, value)
+    def unsure(self, shot: Shot) -> bool:
+        """Whether the length of an answer's cookie does not tell what is in it: an application may have answered."""
+        seen = shot.seen
+        return seen.sealed == "key" and not (seen.identity and seen.status == 403 and shot.purpose == "key")
+
+    def opened(self, shot: Shot, scope: Scope, marker: str) -> Shot:
+        """The same with its cookie opened: the node gave the session back if the ``marker`` of the probe is in it. Takes
+        milliseconds."""
+        value = shot.seen.cookie.value if shot.seen.cookie else ""
+        accepted = None
+        try:
+            accepted = probe.gave_back(cookie.unseal(value, self.plan.passphrases, scope.cipher).payload, marker)
+        except cookie.CookieError:
+            pass  # another cipher
+        return replace(shot, seen=replace(shot.seen, accepted=accepted))
+
+    def record(self, asked: Asked, shot: Shot, reply: Reply) -> None:
+        """Take down a shot, made of this reply."""
         asked.shots.append(shot)
-        if purpose == "path" or shot.seen.cookie is None:
+        if shot.purpose != "key" or shot.seen.cookie is None or not own(asked.node, reply.answer):
             return
         seen, answer = shot.seen, reply.answer
         if seen.accepted and seen.sealed == "key" and not asked.session:
@@ -244,7 +265,8 @@ class Prober:
         """Take down the answer to a session that the node ``source`` made."""
         asked.shots.append(self._carried_shot(reply, scope, source, session))
 
-    def _shot(self, reply: Reply, scope: Scope, purpose: str, path: str, key: int | None, value: str, source: str = "") -> Shot:
+    def shot(self, reply: Reply, scope: Scope, purpose: str, path: str, key: int | None, value: str, source: str = "") -> Shot:
+        """What the answer to a probe with the cookie ``value`` shows, as far as it shows it unopened."""
         answer = reply.answer
         seen = probe.observe(answer, scope.cookie_name, self.plan.passphrases, scope.cipher, self.marker, value)
         return _shot(reply, purpose, path, key, seen, source)
@@ -283,7 +305,7 @@ class Prober:
             offset = self._offset(asked, scope, expiry)
             offset_by = "expiry" if offset else ""
         dates = [shot for shot in asked.shots if shot.purpose == "key"]
-        if offset is None and dates:
+        if offset is None and all(shot.seen.identity == probe.identity(node.name) for shot in dates):
             offset = clock.intersect(
                 clock.from_date(shot.seen.date, shot.sent, shot.received) for shot in dates if shot.seen.date is not None
             )
@@ -294,7 +316,7 @@ class Prober:
         if view.look is not None:
             view = replace(view, look=self._looks.setdefault(view.look, view.look))
         self._views[(node.name, scope.name)] = view
-        if asked.session and self.plan.carry == "matrix" and not view.fallback:
+        if asked.session and self.plan.carry == "matrix" and view.proven:
             self._sessions.setdefault(scope.name, {})[node.name] = asked.session
         return view
 
@@ -322,8 +344,7 @@ class Prober:
 
     async def _carry(self, wire: Wire, node: Node, scope: Scope, asked: Asked) -> None:
         """Show this node the session of the node asked before it, and leave its own to the next one: a ring."""
-        # Without a probe location an answer does not say whether the session lived.
-        if self.plan.carry != "ring" or not asked.session or any(shot.purpose == "fallback" for shot in asked.shots):
+        if self.plan.carry != "ring" or not asked.session:
             return
         waiting = self._waiting.get(scope.name)
         self._waiting[scope.name] = (node.name, asked.session)
@@ -337,7 +358,7 @@ class Prober:
         return self._carried_shot(reply, scope, source, session)
 
     def _carried_shot(self, reply: Reply, scope: Scope, source: str, session: str) -> Shot:
-        return self._shot(reply, scope, "carry", scope.probe_path, None, session, source)
+        return self.shot(reply, scope, "carry", scope.probe_path, None, session, source)
 
     async def _close_rings(self) -> None:
         """The node that was asked first gets the session of the last one."""
@@ -375,7 +396,7 @@ class Prober:
                 if not tries or not walk.wanting(scope):
                     break
                 view = self._views[(node.name, scope.name)]
-                if view.fault is not None or view.fallback or view.encrypts_with != 0:
+                if view.fault is not None or view.encrypts_with != 0:
                     continue
                 tries -= 1
                 wire = self._wire(node, scope)
@@ -410,7 +431,7 @@ class Prober:
             except WireError as error:
                 self._views[place] = replace(self._views[place], fault=Fault(error.kind, str(error)))
                 return
-            seen = await loop.run_in_executor(self._threads, walk.look, scope, held, reply.answer)
+            seen = await loop.run_in_executor(self._threads, walk.look, scope, node.name, held, reply.answer)
             fates = walk.record(scope, node.name, users, reply.answer, seen)
             self._views[place] = replace(self._views[place], canary=self._views[place].canary + fates)
 
@@ -424,11 +445,13 @@ class Prober:
         """Have a node write a row in each of these scopes, over connections of their own: a database may make it hang."""
         for scope in self.stored():
             view = self._views[(node.name, scope.name)]
-            if not self._answers(node, scope):
+            if not self._answers(node, scope) or not view.proven:
                 continue
             wire = self._wire(node, scope)
             try:
                 reply = await wire.ask(self.request(node, scope, scope.store_path, ""))
+                if not own(node.name, reply.answer):
+                    continue
                 store = store_walk.made(reply.answer, scope)
             except WireError as error:
                 store = store_walk.silent(None, Fault(error.kind, str(error)))
@@ -449,7 +472,8 @@ class Prober:
             try:
                 for source, row in store_walk.sources(rows, names, self.plan.carry):
                     reply = await wire.ask(self.request(node, scope, scope.store_path, row))
-                    store = store_walk.shown(store, reply.answer, scope, source, row)
+                    if own(node.name, reply.answer):
+                        store = store_walk.shown(store, reply.answer, scope, source, row)
                 held = walk.row(scope) if walk is not None else None
                 if walk is not None and held is not None:
                     reply = await wire.ask(self.request(node, scope, scope.store_path, held.value))
@@ -467,14 +491,11 @@ class Prober:
             view = self._views.get((node.name, scope.name))
             if view is None or view.offset is None or view.offset_by != "expiry" or view.encrypts_with is None:
                 continue
-            asked = Asked()
+            asked = Asked(node.name)
             wire = self._wire(node, scope)
             try:
-                purpose, path = ("fallback", self.plan.fallback.get(scope.name, scope.probe_path))
-                if not view.fallback:
-                    purpose, path = "key", scope.probe_path
                 for _round in range(2):  # the first one pays for the connection
-                    await self._shoot(wire, node, scope, asked, purpose, path, view.encrypts_with)
+                    await self._shoot(wire, node, scope, asked, "key", scope.probe_path, view.encrypts_with)
             except WireError:
                 return
             finally:
@@ -486,6 +507,11 @@ class Prober:
                 common = clock.intersect(offset for offset in (latest.offset, closer) if offset is not None)
                 self._views[(node.name, scope.name)] = replace(latest, offset=common, offset_by="expiry" if common else "")
             return
+
+
+def own(node: str, answer: Answer) -> bool:
+    """Whether a node's own probe location gave the answer. ``node``: its name."""
+    return probe.answered_by(answer) == probe.identity(node)
 
 
 def _header(answer: Answer, name: str) -> str:

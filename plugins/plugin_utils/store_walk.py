@@ -50,7 +50,7 @@ def silent(view: StoreView | None, fault: Fault) -> StoreView:
 
 def takes_part(view: View) -> bool:
     """Whether a node is shown rows: one with keys in another order, or of its own, would seal them anew for others to lose."""
-    return view.encrypts_with == 0 and not view.changing and not view.fallback and view.accepts[:1] == (True,)
+    return view.proven and view.encrypts_with == 0 and not view.changing and view.accepts[:1] == (True,)
 
 
 def sources(rows: Mapping[str, str], nodes: Sequence[str], carry: str) -> list[tuple[str, str]]:

@@ -71,8 +71,8 @@ class Simulation:
         views = []
         for index, name in enumerate(self.names):
             accepts = tuple(key in live and not (name == lagging and key.state == "staged") for key in ring.keys)
-            view = View(name, "app", status=403, sealed="key", encrypts_with=0, accepts=accepts, look=LOOK, size=143, marked=True,
-                        cipher="aes256", offset=Interval(-1000, 1000 + index % 500), offset_by="expiry",
+            view = View(name, "app", status=403, proven=True, sealed="key", encrypts_with=0, accepts=accepts, look=LOOK,
+                        size=143, marked=True, cipher="aes256", offset=Interval(-1000, 1000 + index % 500), offset_by="expiry",
                         carried=(Carried(self.names[index - 1], True),))  # fmt: skip
             if name == silent:
                 view = View(name, "app", fault=Fault("refused"), accepts=(None,) * len(keys))

@@ -15,7 +15,7 @@ from plugins.module_utils.cookie import CIPHERS, CookieError, format_payload, pa
 from plugins.module_utils.layout import DEBIAN
 from plugins.module_utils.live import ScopeProbe
 from plugins.module_utils.passphrases import parse_file, render_file
-from plugins.module_utils.probe import Answer, identity, seal_probe
+from plugins.module_utils.probe import IDENTITY_HEADER, Answer, identity, seal_probe
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.transaction import Entry
 
@@ -149,15 +149,16 @@ class MemoryNode:
         if port != TRIAL_PORT and self.broken(keys, max_age):
             return Answer(500, (), 1, 2)
         attributes = "Max-Age=%d;Path=/app;HttpOnly;Secure;SameSite=Lax" % max_age
+        own = (IDENTITY_HEADER, identity("n1"))
         if not keys:  # that is what httpd does
-            return Answer(403, (("Set-Cookie", "%s=expiry=1795398085466647;%s" % (cookie.split("=")[0], attributes)),), 1, 2)
+            return Answer(403, (own, ("Set-Cookie", "%s=expiry=1795398085466647;%s" % (cookie.split("=")[0], attributes))), 1, 2)
         pairs = {}
         try:
             pairs = dict(parse_payload(unseal(cookie.split("=", 1)[1], keys, "aes128").payload).pairs)
         except CookieError:
             pass  # httpd begins a new session
         value = seal(format_payload(pairs, 1795398085466647), keys[0], "aes128", bytes(16), bytes(16))
-        return Answer(403, (("Set-Cookie", "httpd-session=%s;%s" % (value, attributes)),), 1, 2)
+        return Answer(403, (own, ("Set-Cookie", "httpd-session=%s;%s" % (value, attributes))), 1, 2)
 
     def listeners(self):
         return {80: ["0.0.0.0"]}

@@ -38,7 +38,7 @@ from plugins.module_utils.canary import (
 )
 from plugins.module_utils.cookie import format_payload, seal
 from plugins.module_utils.evidence import Fault
-from plugins.module_utils.probe import Answer
+from plugins.module_utils.probe import IDENTITY_HEADER, Answer, identity
 from plugins.module_utils.question import Key, Question
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.verdict import judge
@@ -251,8 +251,9 @@ def walk(given=None, **more):
     return Walk(given or {}, SCOPES, (A, B), NODES, **more)
 
 
-def answers(value, received=NOW, name="httpd-session"):
-    return Answer(403, (("Set-Cookie", f"{name}={value};Max-Age={AGE};path=/app"),), received, received)
+def answers(value, received=NOW, name="httpd-session", node="b"):
+    headers = (("Set-Cookie", f"{name}={value};Max-Age={AGE};path=/app"), (IDENTITY_HEADER, identity(node)))
+    return Answer(403, headers, received, received)
 
 
 @pytest.mark.parametrize(
@@ -273,14 +274,14 @@ def test_what_makes_a_canary(value, name, made):
     assert here.wanting(APP) is not made
     if made:
         assert here.cookies(APP) == [(USERS, Held(value, "b", NOW // SECOND, EXPIRY))]
-        assert not here.make(APP, "c", answers(value))
+        assert not here.make(APP, "c", answers(value, node="c"))
 
 
 def test_a_seed_is_another_one_each_time():
     here = walk()
     first, second = here.seed(APP), here.seed(APP)
     assert first != second
-    assert here.make(APP, "a", answers(first)) and walk().make(APP, "a", answers(second))
+    assert here.make(APP, "a", answers(first, node="a")) and walk().make(APP, "a", answers(second, node="a"))
 
 
 @pytest.mark.parametrize(
@@ -292,8 +293,8 @@ def test_the_session_moves_through_the_fleet(last, order, chosen):
     here = walk({"app": whole(held=dict.fromkeys(USERS, Held(SHOWN, last, 1, EXPIRY)))})
     ((users, shown),) = here.cookies(APP)
     for node in order:
-        answer = answers(sealed({canary.NAME: SECRET}, B, NOW + ord(node)))
-        seen = here.look(APP, shown, answer)
+        answer = answers(sealed({canary.NAME: SECRET}, B, NOW + ord(node)), node=node)
+        seen = here.look(APP, node, shown, answer)
         assert here.record(APP, node, users, answer, seen) == ((IDLE, INTACT), (BUSY, INTACT))
     ended = here.end([good(node, canary=((IDLE, INTACT), (BUSY, INTACT))) for node in order], 9, 4)["app"]
     assert (ended.held[IDLE].node, ended.held[BUSY].node) == (last, chosen)

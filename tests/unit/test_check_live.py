@@ -58,17 +58,14 @@ FAULTS = {
     ),
     "sessions_off": (Member("127.0.1.28", replace=(("Session On", "Session Off"),)), {"sessions_off"}),
     "no_probe_location": (Member("127.0.1.29", replace=(without_probe(),)), {"probe_missing"}),
-    "no_probe_location_wrong_key": (
-        Member("127.0.1.30", keys=OTHER_KEY, replace=(without_probe(),)),
-        {"probe_missing", "no_evidence"},
-    ),
+    "no_probe_location_wrong_key": (Member("127.0.1.30", keys=OTHER_KEY, replace=(without_probe(),)), {"probe_missing"}),
     "no_probe_location_key_missing": (
         Member("127.0.1.31", keys=KEYS[0], replace=(without_probe(),)),
         {"probe_missing", "key_missing"},
     ),
     "all_missing": (
         Member("127.0.1.36", replace=(without_probe(), ("Session On", "Session Off"))),
-        {"probe_missing", "no_evidence"},
+        {"probe_missing"},
     ),
     "redirect": (
         Member("127.0.1.32", replace=(("Require all denied", 'Redirect 302 "https://www.example.com/app"'),)),
@@ -206,7 +203,7 @@ def test_tls(tmp_path):
         untrusted = check(members, port, scope, tls=ssl.create_default_context())
         assert set().union(*findings(untrusted).values()) == {"tls_certificate"}
         plain = check(members, port, {"scheme": "http"})
-        assert set().union(*findings(plain).values()) == {"probe_missing", "no_evidence"}
+        assert set().union(*findings(plain).values()) == {"probe_missing"}
 
 
 @needs_sqlite
@@ -224,7 +221,7 @@ def test_sessions_in_a_database(carry):
             "cookie_path",
         ),
         "127.0.1.10": (stored("127.0.1.10", keys=KEYS[0]), "key_missing"),
-        "127.0.1.11": (stored("127.0.1.11", replace=(without_probe(),)), "no_evidence"),
+        "127.0.1.11": (stored("127.0.1.11", replace=(without_probe(),)), "probe_missing"),
         "127.0.1.12": (stored("127.0.1.12", replace=(("    SessionCookieName", "    #"),)), "bad_cookie"),
     }
     port = fleet.free_port()
@@ -234,14 +231,13 @@ def test_sessions_in_a_database(carry):
         assert [(count.opens, count.encrypts) for count in verdict.keys] == [(3, 3), (3, 0)]
         assert verdict.clocks.verdict == clock.OK and not verdict.clocks.coarse
         for address, (member, code) in faults.items():
-            expected = {code, "probe_missing"} if code == "no_evidence" else {code}
             # Also as the first one, whose rows the others are shown.
-            assert findings(check_stored([*members, member], port, carry=carry)) == {address: expected}
-            assert findings(check_stored([member, *members], port, carry=carry)) == {address: expected}
+            assert findings(check_stored([*members, member], port, carry=carry)) == {address: {code}}
+            assert findings(check_stored([member, *members], port, carry=carry)) == {address: {code}}
         everyone = [member for member, _code in faults.values()] + members
         seen = findings(check_stored(everyone, port, carry=carry))
         assert {address: code for address, (_member, code) in faults.items()}.items() <= {
-            address: min(codes - {"probe_missing"}) for address, codes in seen.items()}.items()  # fmt: skip
+            address: min(codes) for address, codes in seen.items()}.items()  # fmt: skip
         assert set(seen) == set(faults)
         assert findings(check_stored(members[:1], port, carry=carry)) == {}
 

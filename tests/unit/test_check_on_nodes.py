@@ -24,6 +24,7 @@ from small_fleet import KEYS, OLD_KEY, Member, databases, stored
 from plugins.module_utils import canary, check_options, clock, http_client
 from plugins.module_utils.clock import Interval
 from plugins.module_utils.evidence import Fault
+from plugins.module_utils.probe import identity
 from plugins.module_utils.question import Key, Question
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.verdict import judge
@@ -82,9 +83,9 @@ def through_nodes(module, members, port, option=None, scope=None, **plan):
     made, rows = {}, {}
     for name in names:
         prober = Prober(Plan(scopes, KEYS, **plan))
-        for scope, session in node_side.sessions(prober, asked[name]).items():
+        for scope, session in node_side.sessions(prober, name, asked[name]).items():
             made.setdefault(scope, {})[name] = session
-        for scope, row in node_side.rows(prober, asked[name]).items():
+        for scope, row in node_side.rows(prober, name, asked[name]).items():
             rows.setdefault(scope, {})[name] = row
     for name in names:
         prober = Prober(Plan(scopes, KEYS, **plan))
@@ -201,11 +202,11 @@ def test_a_node_whose_database_hangs_answers_all_the_rest():
     purposes = [(shot["scope"], shot["purpose"]) for shot in shots]
     assert purposes == [*([(name, what) for name in ("app", "shop") for what in ("key", "key", "make")]),
                         ("app", "store"), ("shop", "store")]  # fmt: skip
-    good = {"status": 403, "headers": [], "sent": 1, "received": 2}
+    good = {"status": 403, "headers": [["mod-session-probe", identity("a")]], "sent": 1, "received": 2}
     hangs = {"fault": "timeout", "detail": "no answer in 5 s"}
-    asked = node_side.asked(prober, [{**shot, "answer": hangs if shot["purpose"] == "store" else good} for shot in shots])
+    asked = node_side.asked(prober, "a", [{**shot, "answer": hangs if shot["purpose"] == "store" else good} for shot in shots])
     assert [(here.fault, here.store.fault) for here in asked.values()] == [(None, Fault("timeout", "no answer in 5 s"))] * 2
-    asked = node_side.asked(prober, [{**shot, "answer": hangs} for shot in shots])
+    asked = node_side.asked(prober, "a", [{**shot, "answer": hangs} for shot in shots])
     assert [(here.fault.kind, here.store) for here in asked.values()] == [("timeout", None)] * 2
 
 

@@ -25,6 +25,12 @@ STRANGER = "TEST-ONLY-X-0123456789abcdefghijklmnopqrstu"
 KEYS = [NEW, OLD]
 WORD = "live-marker1"
 ME = identity("n1")
+NOT_OURS = (
+    "not as this node's probe location: its configuration is not in force here, or an application, another virtual host or a "
+    "proxy answers in its place")
+NO_COOKIE = (
+    " answered without a session cookie; expected one. Does a section behind it turn sessions off, or a Header directive take "
+    "Set-Cookie away?")
 GOOD = "Max-Age=3600;Path=/app;HttpOnly;Secure;SameSite=Lax"
 LIVE = Way()
 ROW = "9254bae6-4b53-43fd-aafa-41207e8e9f2e"
@@ -53,6 +59,7 @@ class Server:
     attributes: str = GOOD
     name: str = "httpd-session"
     status: int = 403
+    identity: str = ME
     plain: bool = False
     value: Optional[str] = None
     silent: Optional[OSError] = None
@@ -60,6 +67,10 @@ class Server:
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     rows: tuple[str, ...] = (ROW, ROW)
     """The cookies with which the database answers, one after the other; empty for none."""
+
+    @property
+    def own(self) -> tuple[tuple[str, str], ...]:
+        return (("Mod-Session-Probe", self.identity),) if self.identity else ()
 
     def listeners(self) -> dict[int, list[str]]:
         return self.listening
@@ -71,7 +82,8 @@ class Server:
         if path.endswith("?store"):
             seen = sum(one[4] == path for one in self.asked)
             row = self.rows[(seen - 1) % len(self.rows)]
-            return Answer(403, (("Set-Cookie", "httpd-session=%s;%s" % (row, self.attributes)),) * 2 if row else (), 1, 2)
+            cookies = (("Set-Cookie", "httpd-session=%s;%s" % (row, self.attributes)),) * 2
+            return Answer(403, cookies + self.own if row else self.own, 1, 2)
         pairs = {}
         try:
             pairs = dict(parse_payload(unseal(cookie.split("=", 1)[1], self.keys, self.cipher).payload).pairs)
@@ -81,7 +93,25 @@ class Server:
         value = payload if self.plain else sealed(payload, self.keys[0], self.cipher)
         value = value if self.value is None else self.value
         headers = (("Set-Cookie", "%s=%s;%s" % (self.name, value, self.attributes)),) if self.name else ()
-        return Answer(self.status, headers, 1, 2)
+        return Answer(self.status, headers + self.own, 1, 2)
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 403, 404, 410, 503])
+def test_whatever_the_site_answers_to_all_requests_is_no_fault_where_no_application_did(status: int) -> None:
+    assert problems(Server(status=status), [probe_of(scope(), *KEYS)], KEYS, LIVE) == []
+
+
+def test_the_row_of_another_node_proves_nothing() -> None:
+    server = Server()
+    get, probes = server.get, [probe_of(scope(store="dbd"), *KEYS)]
+
+    def other(*asked: Any) -> Answer:
+        server.identity = identity("n2") if asked[4].endswith("?store") else ME
+        return get(*asked)
+
+    server.get = other  # type: ignore[method-assign]
+    (found,) = problems(server, probes, KEYS, LIVE, store=True)
+    assert found.startswith("scope app: the probe location of another node answered /app/.mod-session-probe?store")
 
 
 def test_all_is_well() -> None:
@@ -99,10 +129,14 @@ def test_all_is_well() -> None:
         ({"keys": [OLD, NEW]}, "it encrypts with passphrase 2; expected the first"),
         ({"keys": [NEW]}, "it does not open sessions of passphrase 2 with aes128"),
         ({"cipher": "aes192"}, "it does not open sessions of passphrase 1 with aes128"),
-        ({"status": 200}, "/app/.mod-session-probe answered 200; expected 403"),
-        ({"name": ""}, "/app/.mod-session-probe answered 403 without a session cookie; expected 403 with one"),
-        ({"name": "", "status": 404}, "/app/.mod-session-probe answered 404 without a session cookie; expected 403 with one"),
-        ({"name": "other"}, "/app/.mod-session-probe answered 403 without a session cookie; expected 403 with one"),
+        ({"identity": "", "status": 200}, "/app/.mod-session-probe answered 200, but " + NOT_OURS),
+        ({"identity": "", "name": "", "status": 404}, "/app/.mod-session-probe answered 404, but " + NOT_OURS),
+        ({"identity": "x" * 16}, "/app/.mod-session-probe answered 403, but " + NOT_OURS),
+        ({"identity": identity("n2")}, "the probe location of another node answered /app/.mod-session-probe: this server has the "
+                                       "configuration of another name of the inventory, or a proxy that listens here leads to "
+                                       "another server"),
+        ({"name": ""}, "/app/.mod-session-probe" + NO_COOKIE),
+        ({"name": "other"}, "/app/.mod-session-probe" + NO_COOKIE),
         ({"attributes": GOOD.replace("3600", "60")}, "the cookie's max_age is '60'; expected '3600'"),
         ({"attributes": GOOD.replace(";Secure", "")}, "the cookie's secure is 'false'; expected 'true'"),
         ({"silent": ConnectionRefusedError("Connection refused")}, "no answer from 127.0.0.1 port 80: Connection refused"),
@@ -123,9 +157,9 @@ def test_a_row_is_written_and_found_again() -> None:
     ("server", "sentence"),
     [
         ({"rows": ("",)}, "httpd could not write a session to the database (/app/.mod-session-probe?store answered 403 without a "
-                          "session cookie; expected 403 with one)"),
+                          "session cookie; expected one)"),
         ({"rows": (ROW, "")}, "httpd could not find the session again that it wrote to the database "
-                              "(/app/.mod-session-probe?store answered 403 without a session cookie; expected 403 with one)"),
+                              "(/app/.mod-session-probe?store answered 403 without a session cookie; expected one)"),
         ({"rows": (ROW, OTHER_ROW)}, "httpd could not find the session again that it wrote to the database; may its user SELECT "
                                      "from the table?"),
         ({"rows": (sealed("expiry=1", NEW, "aes128"),)},
@@ -146,8 +180,9 @@ def test_the_database_is_asked_only_where_there_is_one_and_it_is_wanted() -> Non
 
 @pytest.mark.parametrize(
     ("server", "wrong"),
-    [({"status": 200}, False), ({"attributes": GOOD.replace("3600", "60")}, False), ({"keys": [OLD, NEW]}, True),
-     ({"keys": [NEW]}, True), ({"plain": True}, True), ({"name": ""}, True)],
+    [({"status": 301}, False), ({"attributes": GOOD.replace("3600", "60")}, False), ({"keys": [OLD, NEW]}, True),
+     ({"keys": [NEW]}, True), ({"plain": True}, True), ({"name": ""}, True), ({"identity": ""}, True),
+     ({"identity": identity("n2")}, True)],
 )
 def test_a_change_of_keys_does_not_wait_for_a_configuration_to_be_deployed(server: dict[str, Any], wrong: bool) -> None:
     assert bool(problems(Server(**server), [probe_of(scope(), *KEYS)], KEYS, LIVE, only_keys=True)) is wrong
@@ -155,11 +190,11 @@ def test_a_change_of_keys_does_not_wait_for_a_configuration_to_be_deployed(serve
 
 def test_a_virtual_host_without_its_include_gets_a_hint() -> None:
     named = scope(virtual_host="www.example.com")
-    found = problems(Server(name=""), [probe_of(named, NEW)], KEYS, LIVE)
-    assert found == ["scope app: /app/.mod-session-probe answered 403 without a session cookie; expected 403 with one. Does "
-                     "the virtual host www.example.com include its file of sessions?"]
+    found = problems(Server(identity="", status=404), [probe_of(named, NEW)], KEYS, LIVE)
+    assert found == ["scope app: /app/.mod-session-probe answered 404, but %s. Does the virtual host www.example.com include its "
+                     "file of sessions?" % NOT_OURS]
     ours = replace(named, virtual_host_file="/etc/apache2/sites-available/www.conf")
-    assert "include" not in problems(Server(name=""), [probe_of(ours, NEW)], KEYS, LIVE)[0]
+    assert "include" not in problems(Server(identity=""), [probe_of(ours, NEW)], KEYS, LIVE)[0]
 
 
 def test_each_scope_has_its_sentence_and_the_good_ones_none() -> None:
@@ -199,6 +234,7 @@ def test_where_is_asked(
 @pytest.mark.parametrize(
     "change",
     [{"keys": [OLD, NEW]}, {"keys": [NEW]}, {"keys": [STRANGER, NEW, OLD]}, {"plain": True}, {"status": 404}, {"name": ""},
+     {"identity": ""}, {"identity": identity("n2")},
      {"attributes": GOOD + ";Priority=High"}, {"silent": OSError("gone")}, {"value": "x"}],
 )
 def test_a_snapshot_is_equal_as_long_as_the_server_does_the_same(change: dict[str, Any]) -> None:
@@ -393,8 +429,8 @@ def test_a_trial_that_fails_says_why(node: dict[str, Any], sentence: str) -> Non
 
 def test_what_else_httpd_says_comes_after_what_was_seen() -> None:
     log = "".join("[Mon] [mpm:notice] x\n[Mon] [session:error] [pid %d] AH0%d: no\n" % (n, n) for n in range(5))
-    assert run_trial(TrialNode(status=500, log=log)) == [
-        "scope app: /app/.mod-session-probe answered 500; expected 403",
+    assert run_trial(TrialNode(name="", log=log)) == [
+        "scope app: /app/.mod-session-probe" + NO_COOKIE,
         "httpd says: AH00: no", "httpd says: AH01: no", "httpd says: AH02: no"]
 
 

@@ -181,10 +181,10 @@ listen takes
         haproxy(tmp_path / "haproxy.cfg", takes),
     ):
         spoken = {"proxy_protocol": version}
-        for at, reach in ((front, {}), (port, spoken), (takes, spoken)):
+        for name, at, reach in (("127.0.5.1", front, {}), ("127.0.5.1", port, spoken), ("127.0.5.2", takes, spoken)):
             scopes = scopes_for(files, at, False, reach)
             prober = Prober(Plan(scopes, KEYS, timeout=5))
-            (view,) = prober.run([Node("127.0.5.1", "127.0.5.1")])
+            (view,) = prober.run([Node(name, "127.0.5.1")])
             assert view.fault is None and view.status == 403 and view.sealed == "key" and view.accepts == (True, True), (at, view)
 
 

@@ -49,8 +49,8 @@ def made(count, faults=None, name="web", canary=True):
     views = []
     for number, node in enumerate(nodes):
         view = View(
-            node, "app", status=403, sealed="key", encrypts_with=0, accepts=(True, True), look=LOOK, size=143,
-            cipher="aes256", offset=Interval(number % 7 * 1000 - 2000, number % 7 * 1000 + 2000), offset_by="expiry",
+            node, "app", status=403, proven=True, sealed="key", encrypts_with=0, accepts=(True, True), look=LOOK,
+            size=143, cipher="aes256", offset=Interval(number % 7 * 1000 - 2000, number % 7 * 1000 + 2000), offset_by="expiry",
             carried=(Carried(nodes[number - 1], True),) if count > 1 else (),
         )  # fmt: skip
         views.append(replace(view, **(faults or {}).get(number, {})))
@@ -62,8 +62,8 @@ def made(count, faults=None, name="web", canary=True):
     return report.build(question, views, judge(question, views), NOW, NOW + 1500000, "controller")
 
 
-SILENT = {"status": 0, "sealed": "none", "encrypts_with": None, "accepts": (None, None), "look": None, "offset": None,
-          "fault": Fault("refused", f"at {EVIL}")}  # fmt: skip
+SILENT = {"status": 0, "proven": False, "sealed": "none", "encrypts_with": None, "accepts": (None, None), "look": None,
+          "offset": None, "fault": Fault("refused", f"at {EVIL}")}  # fmt: skip
 STALE = {"encrypts_with": 1, "accepts": (False, True)}
 DRIFTED = {"offset": Interval(9 * SECOND, 9 * SECOND + 1000)}
 FAULTS = {0: SILENT, 2: STALE, 4: DRIFTED}
@@ -187,7 +187,8 @@ STORED = parse_scopes([{"name": "app", "path": "/app", "store": "dbd"}])
 
 def in_database(**stores):
     """A report of nodes whose sessions are in a database."""
-    cookies = {"status": 403, "sealed": "key", "encrypts_with": 0, "accepts": (True, True), "look": LOOK, "size": 143}
+    cookies = {"status": 403, "proven": True, "sealed": "key", "encrypts_with": 0, "accepts": (True, True), "look": LOOK,
+               "size": 143}  # fmt: skip
     views = [View(node, "app", **cookies, cipher="aes256", offset=Interval(0, 1), offset_by="expiry", store=store)
              for node, store in stores.items()]  # fmt: skip
     question = Question(tuple(stores), STORED, KEYS, clock.limits(3600), payload=9000)

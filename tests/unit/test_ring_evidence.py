@@ -25,7 +25,7 @@ KEYS = (Key("aa", "primary"), Key("bb", "secondary"))
 
 def view(node, scope, **changes):
     look = Look("session", "/", "", "Lax", True, True, 3600 if scope == "app" else 60)
-    good = View(node, scope, status=403, sealed="key", encrypts_with=0, accepts=(True, True), look=look, size=100,
+    good = View(node, scope, status=403, proven=True, sealed="key", encrypts_with=0, accepts=(True, True), look=look, size=100,
                 offset=Interval(0, 1000), offset_by="expiry", cipher="aes256")
     return replace(good, **changes)
 
@@ -68,6 +68,9 @@ def test_all_is_well():
          replace(GOOD, accepts=frozenset({"aa"}), refuses=frozenset({"bb"}))),
         ([view("n2", "app", encrypts_with=1)], replace(GOOD, encrypts_with=frozenset({"aa", "bb"}))),
         ([view("n2", "app", encrypts_with=None, sealed="plain")], replace(GOOD, encrypts_with=frozenset({"aa", UNLISTED}))),
+        ([view("n2", "app", proven=False)], NodeSeen(True, frozenset(), frozenset(), frozenset({UNLISTED, "aa"}))),
+        ([view("n2", scope, proven=False, accepts=(True, False)) for scope in ("app", "shop")],
+         NodeSeen(True, frozenset(), frozenset(), frozenset({UNLISTED}))),
         ([view("n2", "app", changing=True)], replace(GOOD, encrypts_with=frozenset({"aa", UNLISTED}))),
     ],
 )

@@ -148,7 +148,7 @@ def report(ring, silent=(), lost_on=(), user="idle"):
     """The report of a check that was made just now; all nodes but the silent ones have the ring."""
     keys = tuple(Key(key.id, key.state) for key in ring.live)
     accepts = (True,) * len(keys)
-    good = View("", "app", status=403, sealed="key", encrypts_with=0, accepts=accepts, size=100, cipher="aes256",
+    good = View("", "app", status=403, proven=True, sealed="key", encrypts_with=0, accepts=accepts, size=100, cipher="aes256",
                 look=Look("session", "/app", "", "Lax", True, True, 600), offset=Interval(0, 1000), offset_by="expiry")
     views = [View(node, "app", fault=Fault("refused"), accepts=(None,) * len(keys)) if node in silent
              else replace(good, node=node) for node in ("n1", "n2")]

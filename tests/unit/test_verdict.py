@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from plugins.module_utils import clock
 from plugins.module_utils.clock import SECOND, Interval
 from plugins.module_utils.cookie import CIPHERS, sealed_length
-from plugins.module_utils.evidence import FAULTS, Carried, Fault, Look, PathView, Shot, StoreView, View, fold
+from plugins.module_utils.evidence import FAULTS, Carried, Elsewhere, Fault, Look, PathView, Shot, StoreView, View, fold
 from plugins.module_utils.findings import KINDS, SEVERITIES
-from plugins.module_utils.probe import Observation, parse_set_cookie
+from plugins.module_utils.probe import Observation, identity, parse_set_cookie
 from plugins.module_utils.question import STATES, Key, Question
 from plugins.module_utils.report import summary
 from plugins.module_utils.scopes import parse_scopes
@@ -34,6 +34,7 @@ def good(node, **changes):
         node,
         "app",
         status=403,
+        proven=True,
         sealed="key",
         encrypts_with=0,
         accepts=(True, True),
@@ -66,6 +67,8 @@ def test_a_fleet_in_order():
     assert [(count.opens, count.encrypts) for count in verdict.keys] == [(4, 4), (4, 0)]
 
 
+UNSEEN = {"proven": False, "sealed": "none", "encrypts_with": None, "accepts": (None, None), "look": None, "cipher": "",
+          "offset": None, "elsewhere": Elsewhere("none", None, (None, None))}  # fmt: skip
 GONE = {"sealed": "none", "encrypts_with": None, "accepts": (None, None), "look": None, "cipher": ""}
 
 
@@ -92,8 +95,13 @@ GONE = {"sealed": "none", "encrypts_with": None, "accepts": (None, None), "look"
         ({**GONE, "marked": False}, "sessions_off", "fail"),
         (GONE, "max_age_zero", "fail"),
         ({**GONE, "other_names": ("sid",)}, "cookie_name", "fail"),
-        ({"status": 404}, "probe_missing", "warn"),
-        ({"status": 302, "redirect": "https://x/"}, "redirected", "warn"),
+        ({**UNSEEN, "status": 404}, "probe_missing", "unknown"),
+        (UNSEEN, "probe_missing", "unknown"),
+        ({**UNSEEN, "status": 302, "redirect": "https://x/"}, "redirected", "unknown"),
+        ({**UNSEEN, "status": 502}, "server_error", "fail"),
+        ({**UNSEEN, "strangers": (identity("b"),)}, "another_node", "fail"),
+        ({**UNSEEN, "strangers": (identity("elsewhere"),)}, "another_node", "fail"),
+        ({"status": 302, "redirect": "https://x/"}, "redirected", "info"),
         ({"status": 503}, "server_error", "fail"),
         ({**GONE, "status": 503}, "server_error", "fail"),
         ({"large": True}, "large_answer", "warn"),
@@ -104,7 +112,8 @@ GONE = {"sealed": "none", "encrypts_with": None, "accepts": (None, None), "look"
         ({"paths": (PathView("/app/x", 200, "key", 1, True),)}, "path_cut_off", "fail"),
         ({"paths": (PathView("/app/x", 200, "key", 0, False),)}, "path_cut_off", "fail"),
         ({"paths": (PathView("/app/x", 200, "none", None, None, True),)}, "loaded_twice", "fail"),
-        ({**GONE, "fallback": True, "twice": True}, "loaded_twice", "fail"),
+        ({**GONE, "twice": True}, "loaded_twice", "fail"),
+        ({"paths": (PathView("/x", 200, "key", 0, True, look=replace(LOOK, same_site="Strict")),)}, "cookie_same_site", "fail"),
         ({"carried": (Carried("a", False),)}, "carry_lost", "fail"),
         ({"carried": (Carried("a", None),)}, "carry_unknown", "unknown"),
         ({"carried": (Carried("a", None, True),)}, "store_in_database", "fail"),
@@ -119,9 +128,9 @@ GONE = {"sealed": "none", "encrypts_with": None, "accepts": (None, None), "look"
 def test_one_fault_and_nothing_else(changes, code, severity):
     verdict = judge(question(), [*(good(node) for node in NODES[:3]), good("d", **changes)])
     assert [(item.node, item.code, item.severity) for item in verdict.findings] == [("d", code, severity)]
-    passes = severity == "warn"
+    passes = severity in ("warn", "info")
     assert verdict.passed is passes
-    assert verdict.nodes["d"] == {"fail": "failed", "unknown": "unknown", "warn": "warned"}[severity]
+    assert verdict.nodes["d"] == {"fail": "failed", "unknown": "unknown", "warn": "warned", "info": "healthy"}[severity]
     assert {verdict.nodes[node] for node in NODES[:3]} == {"healthy"}
 
 
@@ -145,7 +154,7 @@ def test_no_false_alarm(changes):
 def test_every_kind_of_silence_is_a_failure_of_its_own(kind):
     verdict = judge(question(), [*(good(node) for node in NODES[:3]), silent("d", kind)])
     assert codes(verdict) == {("d", kind)}
-    assert verdict.status == "failed"
+    assert verdict.status == ("unknown" if kind == "shared_address" else "failed")
     assert verdict.keys[0].opens == 3 and verdict.keys[0].missing == ("d",)
     assert verdict.clocks.verdict == clock.UNKNOWN and verdict.clocks.unread == 1
 
@@ -360,7 +369,7 @@ def test_a_database_that_is_out_is_said_once_for_all_scopes():
 
 @pytest.mark.parametrize(
     ("changes", "code"),
-    [({"status": 404}, "probe_missing"), ({**GONE, "marked": False}, "sessions_off"), ({**GONE, "status": 404}, "no_evidence"),
+    [({**UNSEEN, "status": 404}, "probe_missing"), ({**GONE, "marked": False}, "sessions_off"),
      ({"encrypts_with": 1}, "wrong_order")],
 )  # fmt: skip
 def test_a_database_that_is_not_asked_is_not_out(changes, code):
@@ -380,7 +389,7 @@ def test_a_row_need_not_fit_into_a_cookie():
 
 
 def test_the_gravest_come_first():
-    views = [good("a", status=404), good("b", accepts=(True, None)), good("c", encrypts_with=1), silent("d")]
+    views = [good("a", status=302), good("b", accepts=(True, None)), good("c", encrypts_with=1), silent("d")]
     order = [SEVERITIES.index(item.severity) for item in judge(question(), views).findings]
     assert order == sorted(order)
 
@@ -391,7 +400,7 @@ VIEWS = st.builds(
     scope=st.just("app"),
     fault=st.one_of(st.none(), st.builds(Fault, st.sampled_from(FAULTS))),
     status=st.sampled_from([0, 200, 302, 403, 404, 500]),
-    fallback=st.booleans(),
+    proven=st.booleans(),
     sealed=st.sampled_from(["key", "plain", "empty_key", "unlisted_key", "garbage", "none"]),
     encrypts_with=st.sampled_from([None, 0, 1]),
     changing=st.booleans(),
@@ -411,7 +420,7 @@ def test_a_fleet_passes_only_if_every_node_is_known_to_be_right(views):
         by_node = {view.node: view for view in views}
         for node in NODES:
             view = by_node[node]
-            assert view.fault is None and view.sealed == "key" and view.encrypts_with == 0 and not view.changing
+            assert view.fault is None and view.proven and view.sealed == "key" and view.encrypts_with == 0 and not view.changing
             assert view.accepts == (True, True) and view.look in (LOOK, None) and view.offset is not None
         assert verdict.keys[0].opens == verdict.keys[0].encrypts == len(NODES)
     for item in verdict.findings:
@@ -421,14 +430,15 @@ def test_a_fleet_passes_only_if_every_node_is_known_to_be_right(views):
 # Folding
 
 
-def shot(purpose, key, sealed="key", encrypts=0, accepted=True, status=403, **more):
+def shot(purpose, key, sealed="key", encrypts=0, accepted=True, status=403, by="a", **more):
     cookie = None if sealed == "none" else parse_set_cookie("httpd-session=x;Max-Age=3600;path=/app;HttpOnly;SameSite=lax")
-    return Shot(purpose, "/app/p", key, Observation(status, cookie, sealed, encrypts, accepted, 3600, None), **more)
+    seen = Observation(status, cookie, sealed, encrypts, accepted, 3600, None, (), by and identity(by))
+    return Shot(purpose, "/app/p", key, seen, **more)
 
 
 def test_fold():
     view = fold("a", "app", 2, [shot("key", 0), shot("key", 1, accepted=False), shot("carry", None, source="b")])
-    assert view.accepts == (True, False) and view.encrypts_with == 0 and not view.fallback and not view.changing
+    assert view.accepts == (True, False) and view.encrypts_with == 0 and view.proven and not view.changing
     assert view.look == Look("httpd-session", "/app", "", "Lax", True, False, 3600)
     assert view.carried == (Carried("b", True),)
 
@@ -443,9 +453,48 @@ def test_fold_notices_changing_keys():
 
 
 def test_an_unanswered_key_elsewhere_was_refused_if_another_came_back():
-    missing = [shot("key", key, "none", None, None, 404) for key in (0, 1)]
-    none = shot("fallback", 1, "none", None, None, 200)
-    view = fold("a", "app", 2, [*missing, shot("fallback", 0, status=200), none])
-    assert view.fallback and view.accepts == (True, False) and view.status == 404
-    view = fold("a", "app", 2, [*missing, shot("fallback", 0, "none", None, None, 200), none])
-    assert view.accepts == (None, None)
+    missing = [shot("key", key, "none", None, None, 404, "") for key in (0, 1)]
+    none = shot("fallback", 1, "none", None, None, 200, "")
+    view = fold("a", "app", 2, [*missing, shot("fallback", 0, status=200, by=""), none])
+    assert view.elsewhere == Elsewhere("key", 0, (True, False)) and view.status == 404
+    assert not view.proven and view.accepts == (None, None)
+    view = fold("a", "app", 2, [*missing, shot("fallback", 0, "none", None, None, 200, ""), none])
+    assert view.elsewhere == Elsewhere("none", None, (None, None))
+
+
+@pytest.mark.parametrize("by", [("", ""), ("a", ""), ("", "a"), ("b", "b"), ("a", "b"), ("b", "")])
+def test_what_did_not_come_from_the_nodes_own_probe_location_is_no_evidence(by):
+    shots = [shot("key", key, by=who) for key, who in enumerate(by)]
+    view = fold("a", "app", 2, [*shots, shot("carry", None, source="b", by=by[1])], cipher="aes256", offset=Interval(0, 1))
+    assert (view.proven, view.sealed, view.encrypts_with, view.accepts) == (False, "none", None, (None, None))
+    assert (view.look, view.cipher, view.offset) == (None, "", None)
+    assert view.carried == (Carried("b", True if by[1] == "a" else None),)
+    assert view.strangers == ((identity("b"),) if "b" in by else ())
+    assert (view.elsewhere is None) is ("b" in by)
+
+
+def test_the_one_who_answers_in_place_of_a_node_is_named():
+    views = [good("a", **UNSEEN, strangers=(identity("b"),)), *(good(node) for node in NODES[1:])]
+    verdict = judge(question(), views)
+    (told,) = verdict.findings
+    assert (told.node, told.seen, told.expected) == ("a", "answers as b", "answers as a")
+    assert verdict.keys[0].missing == verdict.keys[0].not_encrypting == ("a",)
+    views[0] = good("a", **UNSEEN, strangers=(identity("elsewhere"),))
+    assert judge(question(), views).findings[0].seen == "answers as a node that the group does not have"
+
+
+@pytest.mark.parametrize(
+    ("hint", "code"),
+    [
+        (Elsewhere("key", 0, (True, False)), "key_missing"),
+        (Elsewhere("key", 1, (True, True)), "wrong_order"),
+        (Elsewhere("key", 0, (True, True)), ""),
+        (Elsewhere("key", 0, (None, None)), ""),
+        (Elsewhere("plain", None, (None, None)), ""),
+        (Elsewhere("unlisted_key", None, (None, None)), ""),
+    ],
+)
+def test_what_else_answers_may_show_what_is_wrong_never_what_is_right(hint, code):
+    verdict = judge(question(), [*(good(node) for node in NODES[:3]), good("d", **{**UNSEEN, "elsewhere": hint})])
+    assert codes(verdict) == {("d", "probe_missing")} | ({("d", code)} if code else set())
+    assert not verdict.passed and (verdict.keys[0].opens, verdict.keys[0].encrypts) == (3, 3)
