@@ -63,6 +63,10 @@ def arguments(name: str) -> list[str]:
     return ["ansible-playbook", "-i", str(INVENTORY), playbook]
 
 
+SETTINGS: dict[str, str] = {}
+"""What a scenario sets otherwise in the environment of its operator's shell."""
+
+
 def environment() -> dict[str, str]:
     """The environment of an operator's shell."""
     return {
@@ -75,6 +79,7 @@ def environment() -> dict[str, str]:
         "ANSIBLE_HOST_KEY_CHECKING": "1",
         "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
+        **SETTINGS,
     }
 
 
@@ -159,10 +164,12 @@ def fleet_py(*words: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def on(node: str, command: str, check: bool = True, stdin: str | None = None, seconds: float = 300) -> str:
-    """Run a shell command on a node as root, over ssh, for so long at most; its output."""
+def on(
+    node: str, command: str, check: bool = True, stdin: str | None = None, seconds: float = 300, terminal: bool = False
+) -> str:
+    """Run a shell command on a node as root, over ssh, for so long at most; its output. sudo may ask for a terminal."""
     cache = ROOT / ".cache" / "fleet"
-    ssh = ["ssh", "-i", str(cache / "id_ed25519"), "-p", "20022", "-o",
+    ssh = ["ssh", *(["-tt"] if terminal else []), "-i", str(cache / "id_ed25519"), "-p", "20022", "-o",
            "UserKnownHostsFile=%s %s" % (STATE / "known_hosts", cache / "rocky" / "known_hosts"),
            "-o", "LogLevel=ERROR", "ops@" + addresses()[node], "sudo", "sh", "-c", shlex.quote(command)]
     done = subprocess.run(ssh, capture_output=True, text=True, timeout=seconds, check=False, input=stdin or "")

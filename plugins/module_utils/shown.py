@@ -81,7 +81,8 @@ def said_of_lines(said: str, read: Callable[[str], str]) -> str:
         if words and words[0].lower() not in HARMLESS:
             for word in sorted({word for word in words[1:] if len(word) >= LEAST}, key=len, reverse=True):
                 parts = re.split(r"(line \d+ of [^\n:]+:)", said)
-                said = "".join(part if at % 2 else part.replace(word, HIDDEN) for at, part in enumerate(parts))
+                whole = r"(?<!\w)%s(?!\w)" % re.escape(word)
+                said = "".join(part if at % 2 else re.sub(whole, HIDDEN, part) for at, part in enumerate(parts))
     return said
 
 

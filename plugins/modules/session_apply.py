@@ -17,7 +17,11 @@ description:
     then they are swapped in atomically, the whole configuration is tested, httpd is reloaded, and the live server is asked
     until it shows the new state.
   - On any failure the old files are put back and loaded, the old state is proven to serve, and the task fails with the reason.
-  - A run that was killed at any point is undone by the next one.
+  - A run that was killed at any point is undone by the next one. What somebody else changed meanwhile is left alone, and
+    RV(undone) names it. The throw-away httpd of a killed run holds keys; it is ended in check mode too.
+  - Files of virtual hosts that no scope wants any more are emptied.
+  - Sessions that end because a scope changes (its cipher, store, path, virtual host, or its cookie's name, path or domain) or is
+    taken out are warned of, in check mode too, with the way around.
   - Where SELinux is on, httpd gets leave to reach databases if a scope keeps its sessions in one (the boolean
     C(httpd_can_network_connect_db)), and files of ours that were copied or moved here get their context.
   - A list of passphrases that is from a ring is remembered with the ring's id and generation. A node does not go back from
@@ -104,11 +108,12 @@ options:
 attributes:
   check_mode:
     support: full
-    details: The trial is run and the prediction is exact; nothing is changed.
+    details: The trial is run and the prediction is exact; nothing that is live is changed.
   diff_mode:
     support: full
-    details: Directives are shown as they are, passphrases as fingerprints that say nothing about them, what
-      connects to the database not at all.
+    details: Our directives are shown as they are, of a scope's own ones the names, passphrases as fingerprints that say
+      nothing about them, what connects to the database not at all. Of a virtual host's file our line and its place are
+      shown, and nothing else.
 requirements:
   - Python 3.9 or later on the node, nothing else
   - C(cryptography) on the controller
