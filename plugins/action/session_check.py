@@ -12,12 +12,12 @@ import ssl
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils import canary, clock, report
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils import bounds, canary, clock, report
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.check_options import (
     ARGUMENT_SPEC,
     OptionError,
+    drift_limits,
     is_path,
-    micros,
     paths_by_scope,
     payload_bytes,
 )
@@ -69,7 +69,10 @@ class ActionModule(Piped, ActionBase):
         """Check the options, then take the step."""
         super().run(tmp, task_vars)
         self._task.args = plain(self._task.args)
-        checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate(self._task.args)
+        try:
+            checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate(bounds.read_all(bounds.CHECK, self._task.args))
+        except bounds.BoundError as error:
+            raise AnsibleActionFail(str(error)) from error
         if checked.error_messages:
             raise AnsibleActionFail("; ".join(checked.error_messages))
         self._options = checked.validated_parameters
@@ -108,14 +111,9 @@ class ActionModule(Piped, ActionBase):
         for path in options["fallback"].values():
             if not is_path(path):
                 raise OptionError(f"fallback: {path!r} is not a URL path without blanks")
-        if not 0 < options["timeout"] <= 600 or not 0 < options["concurrency"] <= 10000:
-            raise OptionError("timeout is more than 0 and at most 600 seconds, concurrency from 1 to 10000")
         self._payload = payload_bytes(options["payload"])
-        self._limits = clock.limits(
-            min(scope.max_age for scope in self._scopes),
-            micros(options["warn_drift"], "warn_drift"),
-            micros(options["fail_drift"], "fail_drift"),
-        )
+        shortest = min(scope.max_age for scope in self._scopes)
+        self._limits = drift_limits(shortest, options["warn_drift"], options["fail_drift"])
         self._keys = self._read_keys(passphrases, revoked)
         self._ring = self._read_ring()
         self._canary = canary.read(options["canary"])

@@ -14,7 +14,7 @@ from functools import partial
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible_collections.httpd_fleet.mod_session.plugins.module_utils import ring_rotate, ring_verbs
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils import bounds, clock, ring_rotate, ring_verbs
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrases import GENERATED_BYTES
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.ring import Margins, Refusal, Ring, Stamp, saved
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.ring_evidence import EvidenceError, from_report
@@ -23,11 +23,14 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.ring_statu
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import ring_text
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.arguments import plain
-from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.ring_store import StoreError, open_store
+from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils.ring_store import Conflict, StoreError, open_store
+
+TRIES = 20
+"""Times that V(tell) is tried where others save meanwhile: slices of a deploy end at the same time."""
 
 WITH_EVIDENCE = ("promote", "retire", "advance", "present")
 NEEDS_NODE = ("absent", "present", "forget")
-TAKES = {"node": NEEDS_NODE, "reason": ("absent",), "key": ("revoke",)}
+TAKES = {"node": NEEDS_NODE, "reason": ("absent",), "key": ("revoke",), "deployed": ("tell",)}
 """The verbs that take an option which others would ignore; V(status) shows the ring whatever is given."""
 
 DONE_BEFORE = {
@@ -54,7 +57,10 @@ class ActionModule(ActionBase):
         """Load, one verb, save; a refusal changes no key, but what the check saw is kept."""
         super().run(tmp, task_vars)
         self._task.args = plain(self._task.args)
-        checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate(self._task.args)
+        try:
+            checked = ArgumentSpecValidator(ARGUMENT_SPEC).validate(bounds.read_all(bounds.RING, self._task.args))
+        except bounds.BoundError as error:
+            raise AnsibleActionFail(str(error)) from error
         if checked.error_messages:
             raise AnsibleActionFail("; ".join(checked.error_messages))
         self._options = options = checked.validated_parameters
@@ -72,33 +78,56 @@ class ActionModule(ActionBase):
                 "Name the group in session_fleet_group"
             )
         self._stamp = Stamp(int(time.time()), f"{getpass.getuser()}@{socket.gethostname()}")
-        self._margins = Margins(options["drift"], options["drain"], options["endless"])
-        refusal = None
         try:
+            self._read_margins()
             store = open_store(options["ring_store"], self._loader)
-            old, version = store.load()
-            new = old
-            try:
-                new = self._learn(old)
-                new = self._verb(new, store.where)
-            except Refusal as error:
-                refusal = error
-            changed = new is not None and new != old
-            if changed:
-                new = saved(old, new)
-                if not self._task.check_mode:
-                    store.save(new, version)
-        except (StoreError, ScopeError, EvidenceError) as error:
+            for left in reversed(range(TRIES if options["verb"] == "tell" else 1)):
+                try:
+                    return self._once(store)
+                except Conflict:
+                    if not left:
+                        raise
+        except (StoreError, ScopeError, EvidenceError, bounds.BoundError) as error:
             raise AnsibleActionFail(str(error)) from error
+        raise AssertionError("unreachable")
+
+    def _once(self, store):
+        """Load, one verb, save."""
+        old, version = store.load()
+        new, refusal = old, None
+        try:
+            new = self._learn(old)
+            new = self._verb(new, store.where)
+        except Refusal as error:
+            refusal = error
+        changed = new is not None and new != old
+        if changed:
+            new = saved(old, new)
+            if not self._task.check_mode:
+                store.save(new, version)
         return self._result(old, new, changed, refusal)
+
+    def _read_margins(self):
+        """The margins are safe with the difference of clocks that a check of these scopes lets pass."""
+        options = self._options
+        self._margins = Margins(options["drift"], options["drain"], options["endless"])
+        shortest = min((scope.max_age for scope in parse_scopes(options["scopes"])), default=bounds.DAY)
+        limit = clock.limits(shortest, None, options["fail_drift"] and round(options["fail_drift"] * clock.SECOND)).fail
+        wrong = self._margins.problem(limit / clock.SECOND)
+        if wrong:
+            raise bounds.BoundError(wrong)
 
     def _learn(self, ring):
         """What the check saw counts, also where the verb is refused; the max ages that are wished for count too."""
         options = self._options
         if options["verb"] == "status" or ring is None:
             return ring
-        if options["scopes"]:
-            ring = ring_verbs.tell(ring, [scope.max_age for scope in parse_scopes(options["scopes"])])
+        if options["earlier_max_age"] is not None:
+            ring = ring_verbs.earlier(ring, options["earlier_max_age"])
+        ages = [scope.max_age for scope in parse_scopes(options["scopes"])]
+        if ages:
+            deployed = self._deployed(ring)
+            ring = ring_verbs.brought(ring, ages, deployed) if deployed else ring_verbs.bring(ring, ages)
         if options["verb"] in WITH_EVIDENCE:
             if not options["report"]:
                 raise EvidenceError(f"{options['verb']} needs the report of a check; use the playbooks ring or rotate")
@@ -109,6 +138,17 @@ class ActionModule(ActionBase):
                 sentence = f"the canary session was lost on {', '.join(lost)}: nothing is changed. See the check's findings"
                 raise Refusal("nodes", sentence)
         return ring
+
+    def _deployed(self, ring):
+        """The nodes of which a deploy, or an operator, says that they serve the scopes as they are."""
+        known = {*ring.nodes, *self._nodes}
+        if self._options["deployed"] == ["all"]:
+            return sorted(known)
+        unknown = sorted(set(self._options["deployed"]) - known)
+        if unknown:
+            names = " ".join(sorted(known))
+            raise Refusal("unknown_node", f"no node {unknown[0]} is known to the ring or the inventory, which know {names}")
+        return self._options["deployed"]
 
     def _verb(self, ring, where):
         options, stamp = self._options, self._stamp
@@ -143,8 +183,10 @@ class ActionModule(ActionBase):
         name = secrets.token_hex(8)
         if options["passphrases"]:
             spare = partial(secrets.token_hex, 4)
-            return ring_verbs.adopt(name, self._stamp, options["passphrases"], spare, self._nodes, ages)
-        return ring_verbs.init(name, self._stamp, _draw, self._nodes, ages)
+            ring = ring_verbs.adopt(name, self._stamp, options["passphrases"], spare, self._nodes, ages)
+        else:
+            ring = ring_verbs.init(name, self._stamp, _draw, self._nodes, ages)
+        return ring if options["earlier_max_age"] is None else ring_verbs.earlier(ring, options["earlier_max_age"])
 
     def _not_adopted(self, ring):
         """What V(init) says where there is a ring without passphrases that were to be adopted."""

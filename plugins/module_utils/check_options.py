@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from . import clock
+from .bounds import CHECK
+from .clock import Limits
 from .scopes import Scope
 
 ARGUMENT_SPEC: dict[str, dict[str, object]] = {
@@ -28,8 +31,8 @@ ARGUMENT_SPEC: dict[str, dict[str, object]] = {
     "canary": {"type": "dict", "default": {}, "no_log": True},
     "warn_drift": {"type": "float"},
     "fail_drift": {"type": "float"},
-    "timeout": {"type": "float", "default": 10},
-    "concurrency": {"type": "int", "default": 64},
+    "timeout": {"type": "float", "default": CHECK["timeout"].default},
+    "concurrency": {"type": "int", "default": CHECK["concurrency"].default},
     "report_dir": {"type": "path"},
     "fail": {"type": "bool", "default": True},
     "return_report": {"type": "bool", "default": False},
@@ -93,10 +96,20 @@ def payload_bytes(payload: object) -> int:
     raise OptionError("payload: give a number of bytes, or the form-encoded session itself")
 
 
-def micros(seconds: float | None, option: str) -> int | None:
-    """A limit in microseconds."""
-    if seconds is None:
-        return None
-    if not 0 < seconds < 86400:
-        raise OptionError(f"{option}: give seconds, more than 0 and less than a day")
-    return round(seconds * 1000000)
+def drift_limits(max_age: int, warn: float | None, fail: float | None) -> Limits:
+    """The limits of the clocks, in microseconds, from seconds.
+
+    :param max_age: seconds that the shortest session lives.
+    :raises OptionError: a warning that could never come.
+    """
+    limits = clock.limits(max_age, _micros(warn), _micros(fail))
+    if warn is not None and _micros(warn) != limits.warn:
+        raise OptionError(
+            f"session_check_warn_drift: found {warn:g} s, expected at most what fails, {limits.fail / clock.SECOND:g} s "
+            "(session_check_fail_drift; 5 s or 1 % of the shortest max age by default)"
+        )
+    return limits
+
+
+def _micros(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * clock.SECOND)

@@ -21,6 +21,9 @@ LIVE = (PRIMARY, STAGED, SECONDARY)
 REMOVED = (RETIRED, REVOKED)
 """States of keys that no node may accept any more; kept until a check has proven that."""
 
+DRIFTS = 4
+"""How many times the difference of two clocks that a check lets pass has to fit into the margin for clocks."""
+
 GENERATED, ADOPTED = "generated", "adopted"
 HISTORY = 500
 """Events kept; the oldest are dropped."""
@@ -50,6 +53,20 @@ class Margins:
     drain: int = 300
     endless: Optional[int] = None
 
+    def problem(self, tolerance: float) -> str:
+        """What is wrong with them, as a sentence; empty where sessions are safe with them.
+
+        :param tolerance: by how many seconds two clocks may differ before a check calls them drifted.
+        """
+        if self.drain < 1 or self.drift < 1 or (self.endless is not None and self.endless < 1):
+            return "session_ring_drift, session_ring_drain and session_ring_endless must be 1 s at least"
+        if self.drift < DRIFTS * tolerance:
+            return (
+                "session_ring_drift is %d s: expected at least %.4g s, four times the difference of clocks that the check lets "
+                "pass, %.4g s. Raise it, or lower session_check_fail_drift" % (self.drift, DRIFTS * tolerance, tolerance)
+            )
+        return ""
+
 
 @dataclass(frozen=True)
 class Key:
@@ -77,10 +94,15 @@ class Key:
 
 @dataclass(frozen=True)
 class MaxAge:
-    """A max age (seconds, 0: sessions without end) that was seen in the fleet; ``gone``: since when no node has it."""
+    """A max age (seconds, 0: sessions without end) that nodes have or had.
+
+    :ivar gone: since when no node has it, by the latest clock of the fleet; None: some node may.
+    :ivar listed: a scope has it in the list that deploys bring to the nodes.
+    """
 
     seconds: int
     gone: Optional[int] = None
+    listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +136,9 @@ class Ring:
     :ivar keys: in httpd's order, the removed ones last.
     :ivar max_ages: all that may still matter, see :func:`wait`.
     :ivar nodes: every node known to be of the fleet, whatever an inventory says today.
+    :ivar settled: the nodes to which a deploy has brought the list of scopes as it is. A scope that was taken out of the list
+        is not probed any more: only a deploy can say that a node serves it no longer.
+    :ivar earlier: the longest max age (seconds) of before the ring was made, as an operator said; None: nobody did.
     """
 
     id: str
@@ -122,6 +147,8 @@ class Ring:
     keys: Tuple[Key, ...] = ()
     max_ages: Tuple[MaxAge, ...] = ()
     nodes: Tuple[str, ...] = ()
+    settled: Tuple[str, ...] = ()
+    earlier: Optional[int] = None
     absent: Tuple[Absence, ...] = ()
     history: Tuple[Event, ...] = ()
 
@@ -177,7 +204,7 @@ class Refusal(Exception):
 
     :ivar reason: one word for programs: ``no_ring``, ``exists``, ``bad_key``, ``other_ring``, ``old_evidence``,
         ``nodes``, ``clock``, ``not_yet``, ``max_age_zero``, ``nothing_staged``, ``full``, ``unknown_node``,
-        ``in_inventory``.
+        ``in_inventory``, ``margins``, ``other_fleet``.
     :ivar nodes: the nodes in the way, each with what is wrong with it.
     :ivar not_before: when it will be allowed, where only time is missing.
     """

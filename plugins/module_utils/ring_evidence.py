@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Set, Tuple
 
+from .bounds import LONGEST_AGE
+
 UNLISTED = ""
 """Stands for anything that a node seals with and the ring does not have: another key, or none at all."""
 
@@ -50,6 +52,7 @@ class Evidence:
     :ivar clock: one of :data:`CLOCKS`.
     :ivar ahead: the least and the most that the nodes' clocks are ahead of that machine's, in seconds.
     :ivar max_ages: all max ages of each scope, configured or seen, in seconds; 0 for sessions without end.
+    :ivar tolerance: by how many seconds two clocks may differ before the check calls them drifted.
     """
 
     ring: str
@@ -60,6 +63,7 @@ class Evidence:
     clock: str
     ahead: Tuple[int, int]
     max_ages: Mapping[str, FrozenSet[int]]
+    tolerance: float = 0.0
 
     @property
     def earliest(self) -> int:
@@ -82,7 +86,7 @@ def from_report(report: Mapping[str, Any]) -> Evidence:
         if not ring.get("id"):
             raise EvidenceError("this report was made without the ring; run the check with the ring's keys")
         return _read(report, str(ring["id"]), int(ring["generation"]))
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
         if isinstance(error, EvidenceError):
             raise
         raise EvidenceError("this is no report of a check (%s: %s)" % (type(error).__name__, error)) from error
@@ -101,11 +105,14 @@ def _read(report: Mapping[str, Any], ring: str, generation: int) -> Evidence:
         nodes[row["node"]] = seen = _node(row, ids, scopes, ("changing", row["node"]) in found)
         for view in row["scopes"]:
             if view["cookie"]:
-                max_ages[view["scope"]].add(int(view["cookie"]["max_age"] or 0))
+                age = int(view["cookie"]["max_age"] or 0)
+                max_ages[view["scope"]].add(age if 0 < age <= LONGEST_AGE else 0)  # else without end
         if row["clock"]:
             clocks.append(row["clock"])
         elif seen.answered:
             clock = UNKNOWN
+    if not 0 <= report["duration"] < 10**6:
+        raise EvidenceError("this report took no possible time: check again")
     if not clocks or clock not in CLOCKS or any(code == "controller_clock" for code, _node_name in found):
         clock = UNKNOWN
     return Evidence(
@@ -120,6 +127,7 @@ def _read(report: Mapping[str, Any], ring: str, generation: int) -> Evidence:
             math.ceil(max((one["high"] for one in clocks), default=0)),
         ),
         max_ages={scope: frozenset(ages) for scope, ages in max_ages.items()},
+        tolerance=float(report["clock"]["fail"]),
     )
 
 

@@ -35,7 +35,7 @@ def is_current(ring: Ring, evidence: Evidence) -> bool:
 
 
 def require_current(ring: Ring, stamp: Stamp, evidence: Evidence) -> None:
-    """Refuse evidence that is not current: ``other_ring`` or ``old_evidence``."""
+    """Refuse evidence that is not current, or of another fleet: ``other_ring``, ``old_evidence`` or ``other_fleet``."""
     if evidence.ring != ring.id:
         raise Refusal(
             "other_ring", "the check was made for another ring (%s, this one is %s): check again" % (evidence.ring, ring.id)
@@ -45,6 +45,12 @@ def require_current(ring: Ring, stamp: Stamp, evidence: Evidence) -> None:
             "old_evidence",
             "the check was made for generation %d of the ring, and the keys changed in generation "
             "%d: deploy and check again" % (evidence.generation, ring.changed_in),
+        )
+    if ring.nodes and not {*ring.nodes} & {*evidence.nodes}:
+        raise Refusal(
+            "other_fleet",
+            "not one node of the check is known to this ring, which knows %s: is session_fleet_group the group that the ring is "
+            "for? A node that was renamed is forgotten under its old name first" % " ".join(ring.nodes[:SHOWN]),
         )
     if abs(stamp.time - evidence.ended) > FRESH:
         raise Refusal(

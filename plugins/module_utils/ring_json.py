@@ -69,6 +69,8 @@ def from_json(text: str) -> Ring:
             keys=_parts(data, "keys", Key),
             max_ages=_parts(data, "max_ages", MaxAge),
             nodes=tuple(_strings(data["nodes"], "nodes")),
+            settled=tuple(_strings(data["settled"], "settled")),
+            earlier=None if data["earlier"] is None else _typed(data, "earlier", int),
             absent=_parts(data, "absent", Absence),
             history=_parts(data, "history", Event),
         )
@@ -113,7 +115,7 @@ def _part(row: Any, name: str, kind: Type[_Part]) -> _Part:
         elif item.name == "keys":
             found[item.name] = tuple(_strings(value, where))
         else:
-            wanted = {"weak": bool, "seconds": int}.get(item.name, str)
+            wanted = {"weak": bool, "listed": bool, "seconds": int}.get(item.name, str)
             found[item.name] = _typed({where: value}, where, wanted)
     return kind(**found)
 

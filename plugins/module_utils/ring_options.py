@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Dict
 
-from .ring import Margins
+from .bounds import RING
 from .ring_rotate import BEGIN, NO
-from .ring_status import INTERVAL
 
 VERBS = ("status", "init", "stage", "promote", "retire", "advance", "revoke", "absent", "present", "forget", "tell")
 
@@ -21,10 +20,13 @@ ARGUMENT_SPEC: Dict[str, Dict[str, object]] = {
     "passphrases": {"type": "list", "elements": "str", "no_log": True},
     "report": {"type": "dict"},
     "begin": {"type": "str", "choices": list(BEGIN), "default": NO},
-    "interval": {"type": "int", "default": INTERVAL},
-    "drift": {"type": "int", "default": Margins.drift},
-    "drain": {"type": "int", "default": Margins.drain},
+    "interval": {"type": "int", "default": RING["interval"].default},
+    "drift": {"type": "int", "default": RING["drift"].default},
+    "drain": {"type": "int", "default": RING["drain"].default},
     "endless": {"type": "int"},
+    "earlier_max_age": {"type": "int"},
+    "fail_drift": {"type": "float"},
+    "deployed": {"type": "list", "elements": "str", "default": []},
     "key": {"type": "str", "default": "", "no_log": False},
     "node": {"type": "str", "default": ""},
     "reason": {"type": "str", "default": ""},

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional
 
 from .passphrases import MAX_KEYS
-from .ring import SECONDARY, Key, Margins, Ring, not_before
+from .ring import ADOPTED, SECONDARY, Key, Margins, Ring, not_before
 from .ring_times import moment, span
-
-INTERVAL = 90 * 86400
-"""Seconds after which a primary is due to be replaced, by default."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,10 @@ def public(ring: Ring, now: int, interval: int, margins: Margins) -> Dict[str, A
         "absent": [
             {"node": item.node, "since": moment(item.time), "by": item.who, "reason": item.reason} for item in ring.absent
         ],
-        "max_ages": [{"seconds": age.seconds, "gone": None if age.gone is None else moment(age.gone)} for age in ring.max_ages],
+        "max_ages": [
+            {"seconds": age.seconds, "gone": None if age.gone is None else moment(age.gone), "listed": age.listed}
+            for age in ring.max_ages
+        ],
         "steps": [
             {
                 "verb": step.verb,
@@ -110,6 +110,8 @@ def public(ring: Ring, now: int, interval: int, margins: Margins) -> Dict[str, A
             for step in steps
         ],
         "next": next_sentence(steps, now),
+        "earlier_max_age": ring.earlier,
+        "settled": list(ring.settled),
         "warnings": warnings(ring),
     }
 
@@ -137,6 +139,14 @@ def warnings(ring: Ring) -> List[str]:
         for key in ring.live
         if key.weak
     ]
+    adopted = [key.id for key in ring.live if key.origin == ADOPTED]
+    if adopted and ring.earlier is None:
+        longest = max((age.seconds for age in ring.max_ages), default=0)
+        found.append(
+            "key %s was in use before this ring was made. A session lives as long as the max age said when it was used last: if "
+            "that was ever longer than %s, set session_ring_earlier_max_age to it (seconds; 0: without end), or such sessions "
+            "end when the key is retired. Where it was not, set it to the longest of today" % (" ".join(adopted), span(longest))
+        )
     return found + [
         "%s is declared absent since %s by %s: it must not get traffic before it is proven ready (verb present)"
         % (item.node, moment(item.time), item.who)
@@ -158,7 +168,11 @@ def lines(ring: Optional[Ring]) -> str:
         )
         for key in ring.keys
     ]
-    rows += ["node %s%s" % (node, ": absent" if node in ring.absentees else "") for node in ring.nodes]
+    rows += [
+        "node %s%s%s"
+        % (node, ": absent" if node in ring.absentees else "", "" if node in ring.settled else ", may serve older scopes")
+        for node in ring.nodes
+    ]
     rows += [
         "max age %d s%s" % (age.seconds, "" if age.gone is None else ", gone since %s" % moment(age.gone))
         for age in ring.max_ages

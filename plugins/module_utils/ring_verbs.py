@@ -29,7 +29,7 @@ from .ring import (
     Stamp,
     not_before,
 )
-from .ring_evidence import UNKNOWN, Evidence, NodeSeen
+from .ring_evidence import UNKNOWN, UNLISTED, Evidence, NodeSeen
 from .ring_gate import fleet_of, nodes_against, refuse_nodes, require_current
 from .ring_times import moment
 
@@ -94,7 +94,7 @@ def adopt(
 
 
 def _blank(ring_id: str, nodes: Sequence[str], max_ages: Sequence[int]) -> Ring:
-    ages = tuple(MaxAge(seconds) for seconds in sorted(set(max_ages)))
+    ages = tuple(MaxAge(seconds, listed=True) for seconds in sorted(set(max_ages)))
     return Ring(ring_id, nodes=tuple(sorted(set(nodes))), max_ages=ages)
 
 
@@ -148,10 +148,13 @@ def _last_change(ring: Ring) -> str:
 def retire(ring: Ring, stamp: Stamp, evidence: Evidence, margins: Margins) -> Ring:
     """Take the secondaries whose last session has ended out of the list. Nothing to do where there is none.
 
-    :raises Refusal: ``nodes`` unless every node encrypts with the primary, ``clock``, ``max_age_zero``, ``not_yet``.
+    :raises Refusal: ``nodes`` unless every node encrypts with the primary, ``clock``, ``max_age_zero``, ``not_yet``, ``margins``.
     """
     if not ring.secondaries:
         return ring
+    wrong = margins.problem(evidence.tolerance)
+    if wrong:
+        raise Refusal("margins", "cannot retire: %s" % wrong)
     ring = observe(ring, stamp, evidence)
     count = refuse_nodes(ring, evidence, not_primary(ring), "retire", "encrypt with the primary %s" % ring.primary.id)
     if evidence.clock not in ("ok", "warn"):
@@ -261,6 +264,8 @@ def present(ring: Ring, stamp: Stamp, node: str, evidence: Evidence) -> Ring:
     ring = observe(ring, stamp, evidence)
     if known:
         return ring
+    if node not in ring.settled:  # it may serve what the others gave up
+        ring = replace(ring, max_ages=tuple(replace(age, gone=None) for age in ring.max_ages))
     ring = replace(ring, absent=tuple(item for item in ring.absent if item.node != node))
     return ring.with_event(stamp, "present", (), "%s has the whole ring, checked at %s" % (node, moment(evidence.ended)))
 
@@ -279,6 +284,7 @@ def forget(ring: Ring, stamp: Stamp, node: str, inventory: Sequence[str]) -> Rin
     ring = replace(
         ring,
         nodes=tuple(name for name in ring.nodes if name != node),
+        settled=tuple(name for name in ring.settled if name != node),
         absent=tuple(item for item in ring.absent if item.node != node),
     )
     return ring.with_event(stamp, "forget", (), node)
@@ -286,9 +292,41 @@ def forget(ring: Ring, stamp: Stamp, node: str, inventory: Sequence[str]) -> Rin
 
 def tell(ring: Ring, max_ages: Sequence[int]) -> Ring:
     """Learn of max ages (seconds) that are or were in force and that no check saw, so that they count too."""
-    known = {age.seconds for age in ring.max_ages}
-    ages = [*ring.max_ages, *(MaxAge(seconds) for seconds in sorted(set(max_ages) - known))]
-    return replace(ring, max_ages=tuple(sorted(ages, key=lambda age: age.seconds)))
+    ages = {age.seconds: age for age in ring.max_ages}
+    for seconds in max_ages:
+        ages[seconds] = replace(ages.get(seconds, MaxAge(seconds)), gone=None)
+    known = tuple(ages[seconds] for seconds in sorted(ages))
+    return ring if known == ring.max_ages else replace(ring, max_ages=known)
+
+
+def earlier(ring: Ring, seconds: int) -> Ring:
+    """Learn of the longest max age of before the ring was made: sessions under adopted keys may live that long."""
+    return ring if ring.earlier == seconds else replace(tell(ring, [seconds]), earlier=seconds)
+
+
+def bring(ring: Ring, max_ages: Sequence[int]) -> Ring:
+    """A deploy is about to bring a list of scopes with these max ages (seconds) to nodes.
+
+    Until one has brought it to all of them, nothing that nodes had before is given up.
+    """
+    ring = tell(ring, max_ages)
+    if {age.seconds for age in ring.max_ages if age.listed} == set(max_ages):
+        return ring
+    listed = tuple(replace(age, listed=age.seconds in max_ages) for age in ring.max_ages)
+    return replace(ring, max_ages=listed, settled=())
+
+
+def brought(ring: Ring, max_ages: Sequence[int], nodes: Sequence[str]) -> Ring:
+    """A deploy has ended: these nodes serve a list of scopes with these max ages (seconds), and nothing else.
+
+    Where a deploy with another list began meanwhile, nobody can say which of them a node has: no node counts.
+    """
+    before = {age.seconds for age in ring.max_ages if age.listed}
+    ring = bring(ring, max_ages)
+    if before and before != set(max_ages):
+        return ring
+    settled = tuple(sorted({*ring.settled, *nodes}))
+    return ring if settled == ring.settled else replace(ring, settled=settled)
 
 
 def observe(ring: Ring, stamp: Stamp, evidence: Evidence) -> Ring:
@@ -304,15 +342,20 @@ def observe(ring: Ring, stamp: Stamp, evidence: Evidence) -> Ring:
 
 
 def _learn_max_ages(ring: Ring, evidence: Evidence) -> Ring:
-    """What is in force now, and since when something is not; only all nodes together can say that it is gone."""
+    """What is in force now, and since when something is not.
+
+    Only all nodes together can say that it is gone, each with a cookie in every scope that was probed; and a scope that is
+    probed no more only when a deploy has brought every node, absent ones too, a list without it.
+    """
     seen = {seconds for ages in evidence.max_ages.values() for seconds in ages}
-    complete = not nodes_against(ring, evidence, lambda _seen: "")
+    shown = not nodes_against(ring, evidence, lambda node: "shows no session" if UNLISTED in node.encrypts_with else "")
+    complete = shown and {*ring.nodes, *evidence.nodes} <= set(ring.settled)
     ages: Dict[int, MaxAge] = {age.seconds: age for age in ring.max_ages}
     for seconds, age in ages.items():
-        if seconds in seen:
-            ages[seconds] = MaxAge(seconds)
+        if seconds in seen or age.listed:
+            ages[seconds] = replace(age, gone=None)
         elif complete and age.gone is None:
-            ages[seconds] = MaxAge(seconds, evidence.latest)
+            ages[seconds] = replace(age, gone=evidence.latest)
     for seconds in seen:
         ages.setdefault(seconds, MaxAge(seconds))
     return replace(ring, max_ages=tuple(ages[seconds] for seconds in sorted(ages)))

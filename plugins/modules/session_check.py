@@ -115,17 +115,20 @@ options:
     type: dict
     default: {}
   warn_drift:
-    description: Seconds between two clocks that are warned of. 1 by default.
+    description: Seconds between two clocks that are warned of, from 0.001 to 3600, and at most what fails. 1 by default.
     type: float
   fail_drift:
-    description: Seconds between two clocks that fail. 5 by default, or 1 % of the shortest max age if that is less.
+    description:
+      - Seconds between two clocks that fail, from 0.001 to 3600. 5 by default, or 1 % of the shortest max age if that is less.
     type: float
   timeout:
-    description: Seconds that one request may take in all, from resolving the node's name to the end of the answer's headers.
+    description:
+      - Seconds that one request may take in all, from resolving the node's name to the end of the answer's headers; from 0.01 to
+        600.
     type: float
     default: 10
   concurrency:
-    description: Nodes asked at the same time.
+    description: Nodes asked at the same time, from 1 to 10000.
     type: int
     default: 64
   report_dir:

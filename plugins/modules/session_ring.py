@@ -38,7 +38,7 @@ options:
       - V(absent) records that O(node) is not there and gets no traffic. While it is silent nothing waits for it.
       - V(present) lets a new node or one that was absent have traffic. It must have the whole ring.
       - V(forget) takes O(node), which has left the inventory, out of the fleet.
-      - V(tell) records the max ages of O(scopes), which a deploy is about to bring to the nodes.
+      - V(tell) records the max ages of O(scopes), which a deploy is about to bring to the nodes; with O(deployed), that it has.
     type: str
     choices: [status, init, stage, promote, retire, advance, revoke, absent, present, forget, tell]
     default: status
@@ -69,24 +69,42 @@ options:
     choices: ["no", due, now]
     default: "no"
   interval:
-    description: Seconds after which a primary is due to be replaced. 90 days by default.
+    description: Seconds after which a primary is due to be replaced, from 60 to 315360000 (ten years). 90 days by default.
     type: int
     default: 7776000
   drift:
     description:
       - Seconds that are added to the longest max age before a key is retired, for clocks that are set or drift between two
-        checks. At least four times the difference that a check lets pass (C(fail_drift)).
+        checks. From 1 to 604800, and at least four times the difference that a check lets pass, see O(fail_drift).
     type: int
     default: 60
   drain:
-    description: Seconds that are added for workers of httpd that still answer a request after a reload replaced them.
+    description:
+      - Seconds that are added for workers of httpd that still answer a request after a reload replaced them, from 1 to 604800.
     type: int
     default: 300
   endless:
     description:
       - Where sessions without end (max age 0) once were, how many seconds one may be idle before its loss is accepted.
-        Without it a key under which such sessions were made is never retired.
+        Without it a key under which such sessions were made is never retired. From 1 to 315360000.
     type: int
+  earlier_max_age:
+    description:
+      - For a ring that adopts passphrases, the longest max age that scopes had while these were in use, in seconds; V(0) for
+        sessions without end. No check can see what was in force before. From 0 to 315360000.
+      - Without it every run warns, as long as an adopted key is in the ring.
+    type: int
+  fail_drift:
+    description: C(fail_drift) of the checks, to compare O(drift) with. Seconds from 0.001 to 3600. That of the check by default.
+    type: float
+  deployed:
+    description:
+      - For O(verb=tell), the nodes that serve O(scopes) and nothing else, because a deploy has ended there; V(all) for all of
+        them. The max age of a scope that was taken out of the list counts until all nodes were told of.
+      - The playbook C(deploy) does this. Do it by hand where the roles are used without it, or where it only reads the ring.
+    type: list
+    elements: str
+    default: []
   key:
     description:
       - For O(verb=revoke), the id of the key that leaked. The one that encrypts by default. One that is revoked already is
@@ -173,7 +191,7 @@ unproven:
 reason:
   description:
     - Why the verb was refused, as one word. V(no_ring), V(bad_key), V(other_ring), V(old_evidence), V(nodes), V(clock),
-      V(not_yet), V(max_age_zero), V(nothing_staged), V(full), V(unknown_node) or V(in_inventory).
+      V(not_yet), V(max_age_zero), V(nothing_staged), V(full), V(unknown_node), V(in_inventory), V(margins) or V(other_fleet).
   returned: when refused
   type: str
 refused_by:

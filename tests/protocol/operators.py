@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from plugins.module_utils import ring_verbs
 from plugins.module_utils.ring import Refusal, Ring, Stamp
@@ -35,20 +34,22 @@ class Operator:
         self.ended = 0
         self.waits = False
         self.checked = False
+        self.deploys = False
 
     def stamp(self) -> Stamp:
         """Now, by this machine's clock, however wrong it is."""
         return Stamp(self.world.time + self.offset, self.name)
 
-    def step(self, without: frozenset[str] = frozenset(), by_hand: bool = False) -> None:
+    def step(self, without: frozenset[str] = frozenset(), by_hand: bool = False, only_keys: bool = False) -> None:
         """The next small step of the playbook; a new run begins where none is under way."""
         if self.playbook is None:
             inventory = [name for name in self.inventory if name not in without]
-            self.playbook = self.by_hand(inventory) if by_hand else self.rotate(inventory)
+            self.playbook = self.by_hand(inventory) if by_hand else self.rotate(inventory, only_keys)
         try:
             next(self.playbook)
         except (StopIteration, Stopped, Conflict, Refusal):
             self.playbook = None
+            self.deploys = False
             self.ended += 1
 
     @property
@@ -61,20 +62,29 @@ class Operator:
         if self.playbook is not None:
             self.playbook.close()  # type: ignore[attr-defined]
             self.playbook = None
-            self.waits = self.checked = False
+            self.waits = self.checked = self.deploys = False
 
-    def rotate(self, inventory: list[str]) -> Steps:
-        """Deploy, check, do what is due; again, until nothing is."""
+    def rotate(self, inventory: list[str], only_keys: bool) -> Steps:
+        """Deploy, check, do what is due; again, until nothing is. ``only_keys``: nodes keep the scopes that they have."""
         world = self.world
         while True:
             ring, version = world.load()
+            if not only_keys:
+                self.deploys = True
+                ring, version = yield from self.tell(ring, version, world.bring(ring))
             ready = []
             for name in inventory:
                 node = world.node(name)
                 yield from self.reach(node, ring)
                 if node.up:
-                    yield from self.apply(node, world.wish(ring))
+                    wish = world.wish(ring)
+                    yield from self.apply(node, wish.with_config_of(node.disk) if only_keys else wish)
                     ready.append(name)
+            if not only_keys:
+                now, found = world.load()
+                told = yield from self.tell(now, found, world.brought(now, ready))
+                ring, version = told if found == version else (ring, version)
+                self.deploys = False
             evidence = Holder()
             yield from self.look(ring, inventory, evidence)
             self.checked = True
@@ -89,6 +99,13 @@ class Operator:
             world.save(changed, version)
             yield
             self.try_without_a_check(evidence.found)
+
+    def tell(self, ring: Ring, version: int, changed: Ring) -> Iterator[None]:
+        """A deploy tells the ring of its scopes; the ring and its version after that."""
+        if changed is not ring:
+            ring, version = self.world.save(changed, version), version + 1
+            yield
+        return ring, version  # type: ignore[return-value]
 
     def by_hand(self, inventory: list[str]) -> Steps:
         """A check and a verb, without a deploy before."""
@@ -134,7 +151,7 @@ class Operator:
             if node.disk == wish and node.running == wish:
                 return
             node.undo = node.disk
-            node.disk = replace(wish, max_age=node.disk.max_age if node.disk else None)
+            node.disk = wish.with_config_of(node.disk)
             yield from self.same(node, boot)
             node.disk = wish
             world.old_disks.append(wish)
@@ -171,7 +188,7 @@ class Operator:
         asked = [key.id for key in ring.keys]
         nodes: dict[str, NodeSeen] = {}
         ahead: list[int] = []
-        max_ages: set[int] = set()
+        max_ages: set[int] = set(world.listed)
         for name in inventory:
             yield
             node = world.node(name)
@@ -179,6 +196,8 @@ class Operator:
             if nodes[name].answered:
                 ahead.append(node.offset - self.offset)
                 max_ages |= {node.running.max_age} if node.running else set()
+                if node.running and node.running.second and world.wanted_second:
+                    max_ages.add(node.running.second)
         clock = "ok" if ahead and max(ahead) - min(ahead) < 2 * SKEW else "drifted"
         if self.clock_set or not ahead:
             clock = "unknown"
@@ -227,11 +246,12 @@ class Operator:
             self.world.save(changed, version)
 
     def revoke(self) -> None:
-        """A key has leaked."""
-        ring, version = self.world.load()
-        changed = ring_verbs.revoke(ring, self.stamp(), self.world.secret)
-        if changed is not ring:
-            self.world.revoked_in = self.world.save(changed, version).changed_in
+        """The key that encrypts has leaked."""
+        world = self.world
+        ring, version = world.load()
+        world.leaked.add(ring.primary.id)
+        changed = world.revoke(ring, self.stamp())
+        world.revoked_in = world.save(changed, version).changed_in if changed is not ring else ring.changed_in
 
 
 class Holder:

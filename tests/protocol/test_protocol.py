@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from plugins.module_utils.ring import not_before
 
 from .operators import Operator
-from .world import MAX_AGES, SKEW, World
+from .world import MAX_AGES, SECOND_SCOPE, SKEW, World
 
 WANTED = int(os.environ.get("PROTOCOL_STEPS", "100000"))
 """Steps at least; `make protocol PROTOCOL_STEPS=2000000` does more."""
@@ -25,7 +25,7 @@ WORLDS = 100
 STEPS = 100
 
 OFFSETS = (-SKEW, -SKEW, -1, 0, 1, SKEW, SKEW)
-FEW = st.integers(0, 2)
+FEW = st.integers(0, 3)
 A_WHILE = st.sampled_from((1, 2, 3, 5, 8, 13, 25, 60, 120))
 MOST_NODES = 5
 CLOCKS = ((0, 0), (500, 0), (0, 500), (30, 0), (-30, 30))
@@ -47,12 +47,16 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.world = self.kind()
         self.operators = [Operator(self.world, "one"), Operator(self.world, "two")]
-        self.by_hand = False
+        self.by_hand = self.only_keys = False
 
-    @initialize(by_hand=st.booleans(), clocks=st.sampled_from(CLOCKS), offset=st.sampled_from((-SKEW, 0, SKEW)))
-    def choose(self, by_hand, clocks, offset):
-        """In half of the worlds verbs are used by hand too, without a deploy before."""
+    @initialize(
+        by_hand=st.booleans(), only_keys=st.booleans(), clocks=st.sampled_from(CLOCKS), offset=st.sampled_from((-SKEW, 0, SKEW))
+    )
+    def choose(self, by_hand, only_keys, clocks, offset):
+        """In half of the worlds verbs are used by hand too, without a deploy before; in half of those in which scopes come
+        and go, runs that nobody disturbs bring keys alone."""
         self.by_hand = by_hand
+        self.only_keys = only_keys and self.change_scopes is not None
         for operator, clock in zip(self.operators, clocks):
             operator.offset = clock
         for node in self.world.nodes:
@@ -76,11 +80,11 @@ class Machine(RuleBasedStateMachine):
             self.operators[who].step(frozenset(["n%d" % without]), by_hand and self.by_hand)
             self.world.check()
 
-    def run_until(self, operator, reached=lambda: False, by_hand=False):
+    def run_until(self, operator, reached=lambda: False, by_hand=False, only_keys=False):
         """A playbook goes on to its end, or to a certain point, or until it waits for another."""
         ended = operator.ended
         while operator.ended == ended and not operator.waits and not reached():
-            operator.step(by_hand=by_hand and self.by_hand)
+            operator.step(by_hand=by_hand and self.by_hand, only_keys=only_keys)
             self.world.check()
 
     @rule(who=st.booleans(), where=st.integers(-3, MOST_NODES), then=st.sampled_from(THEN))
@@ -116,7 +120,7 @@ class Machine(RuleBasedStateMachine):
     def run(self, who, seconds, by_hand):
         """After some time, a run that nobody disturbs."""
         self.advance(seconds)
-        self.run_until(self.operators[who], by_hand=by_hand)
+        self.run_until(self.operators[who], by_hand=by_hand, only_keys=self.only_keys)
 
     @rule(who=st.booleans(), early=st.integers(0, 40))
     def run_when_due(self, who, early):
@@ -183,14 +187,23 @@ class Machine(RuleBasedStateMachine):
 
     @rule(max_age=st.sampled_from(MAX_AGES))
     def change_max_age(self, max_age):
-        """Whoever shortens a max age has checked the fleet before: what no check ever saw has to be told."""
-        ring, _version = self.world.load()
-        known = {age.seconds for age in ring.max_ages}
-        lists = [one for node in self.world.nodes for one in (node.disk, node.running) if one is not None]
-        if {self.world.wanted_max_age, *(one.max_age for one in lists)} <= {*known, None} and not any(
-                node.lock for node in self.world.nodes):
-            self.browse([0, 1, 2], True, 0)
-            self.world.wanted_max_age = max_age
+        """The inventory gets another max age."""
+        self.end_deploys()
+        self.world.wanted_max_age = max_age
+
+    @rule(max_age=st.sampled_from(SECOND_SCOPE))
+    def change_scopes(self, max_age):
+        """A second scope comes into the inventory, or leaves it."""
+        self.end_deploys()
+        self.world.wanted_second = max_age
+
+    def end_deploys(self):
+        """Everybody's last request comes before the inventory changes, and no deploy with the old list goes on after it:
+        two deploys with different lists at once are not part of the protocol."""
+        for operator in self.operators:
+            if operator.deploys:
+                operator.die()
+        self.browse([0, 1, 2], True, 0)
 
     @rule(who=st.booleans(), image=st.integers(0, 30), how=st.sampled_from(("all know", "in time", "now")))
     def join(self, who, image, how):
@@ -218,7 +231,7 @@ class Machine(RuleBasedStateMachine):
             self.world.check()
 
 
-SIDE = {"begin", "end", "trouble", "set_clocks", "change_max_age", "join", "declare_absent", "revoke"}
+SIDE = {"begin", "end", "trouble", "set_clocks", "change_max_age", "change_scopes", "join", "declare_absent", "revoke"}
 """Rules that are not part of every story."""
 
 
@@ -243,7 +256,7 @@ def test_no_session_is_lost():
 
 
 def test_a_max_age_that_a_failed_deploy_brings_back():
-    """It was seen to be gone while the deploy was under way, and no check sees it again."""
+    """No check saw it while the deploy was under way: it counts until a deploy has ended on all nodes."""
     world = World()
     one, two = Operator(world, "one"), Operator(world, "two")
     last = world.nodes[-1]
@@ -259,7 +272,7 @@ def test_a_max_age_that_a_failed_deploy_brings_back():
     world.wanted_max_age, last.fails = 20, True
     run(one, lambda: one.half_done and last.lock is one)
     run(two, by_hand=True)
-    assert [age.seconds for age in world.ring.max_ages if age.gone is None] == [20]
+    assert [age.seconds for age in world.ring.max_ages if age.gone is None] == [20, 300]
     run(one)
     assert last.running.max_age == 300
     world.advance(1000)

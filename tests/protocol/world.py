@@ -20,12 +20,15 @@ from plugins.module_utils.ring_json import from_json, to_json
 SKEW = 5
 """A node's clock is off by this much at most, either way."""
 
-MARGINS = Margins(drift=4 * SKEW, drain=25)
+MARGINS = Margins(drift=8 * SKEW, drain=25)
 INTERVAL = 60
 BUSY = 5
 """Seconds between two requests of the client that never rests."""
 
 MAX_AGES = (20, 60, 300)
+SECOND_SCOPE = (None, None, 20, 300)
+"""What a second scope may have in the inventory; None: there is none."""
+
 NOTHING = object()
 
 
@@ -40,11 +43,21 @@ class Conflict(Exception):
 @dataclass(frozen=True)
 class Loaded:
     """What a node's disk holds, or its running server has loaded: a list of the ring, with the generation that stands in
-    the same file, and a configuration; ``max_age`` None: there is none."""
+    the same file, and a configuration; ``max_age`` None: there is none. ``second``: the max age of a second scope, if any."""
 
     keys: tuple[str, ...]
     changed_in: int
     max_age: int | None
+    second: int | None = None
+
+    def age_for(self, client: Client) -> int | None:
+        """The max age of the scope that a client is in; None where it is not served."""
+        return self.second if client.in_second else self.max_age
+
+    def with_config_of(self, other: object) -> Loaded:
+        """These keys with another configuration."""
+        has = isinstance(other, Loaded)
+        return replace(self, max_age=other.max_age if has else None, second=other.second if has else None)
 
 
 @dataclass
@@ -85,8 +98,9 @@ class Cookie:
 
 @dataclass
 class Client:
-    """A browser, with its cookie and the answers that it still waits for."""
+    """A browser, with its cookie and the answers that it still waits for; in the second scope or in the first."""
 
+    in_second: bool = False
     cookie: Cookie | None = None
     slow: list[Slow] = field(default_factory=list)
 
@@ -110,17 +124,29 @@ class World:
     def __init__(self, nodes: int = 3, clients: int = 3) -> None:
         self.time = 1_000_000
         self.wanted_max_age = MAX_AGES[1]
+        self.wanted_second: int | None = None
         self.count = 0
         names = ["n%d" % number for number in range(nodes)]
         stamp = Stamp(self.time, "first")
-        ring = ring_verbs.init("world", stamp, self.secret, names, [self.wanted_max_age])
+        ring = self.first_ring(stamp, names)
+        ring = ring_verbs.brought(ring, self.listed, names)
         self.text, self.version, self.ring = "", 0, None
         self.save(ring, 0)
         ready = self.wish(self.load()[0])
         self.nodes = [Node(name, ready, ready, traffic=True) for name in names]
-        self.clients = [Client() for _number in range(clients)]
+        self.clients = [*(Client() for _number in range(clients)), Client(in_second=True)]
         self.old_disks = [ready]
         self.revoked_in = 0
+        self.leaked: set[str] = set()
+
+    def first_ring(self, stamp: Stamp, names: list[str]) -> Ring:
+        """The ring that the story begins with."""
+        return ring_verbs.init("world", stamp, self.secret, names, self.listed)
+
+    @property
+    def listed(self) -> list[int]:
+        """The max ages of the inventory's scopes."""
+        return [age for age in (self.wanted_max_age, self.wanted_second) if age is not None]
 
     def secret(self) -> bytes:
         """Bytes for a key, never the same twice."""
@@ -159,7 +185,7 @@ class World:
 
     def wish(self, ring: Ring) -> Loaded:
         """What a deploy wants to have on a node."""
-        return Loaded(self.order(ring), ring.changed_in, self.wanted_max_age)
+        return Loaded(self.order(ring), ring.changed_in, self.wanted_max_age, self.wanted_second)
 
     def order(self, ring: Ring) -> tuple[str, ...]:
         """The list for httpd."""
@@ -184,6 +210,18 @@ class World:
         """The verb."""
         return ring_verbs.present(ring, stamp, name, evidence)
 
+    def revoke(self, ring: Ring, stamp: Stamp) -> Ring:
+        """The verb."""
+        return ring_verbs.revoke(ring, stamp, self.secret)
+
+    def bring(self, ring: Ring) -> Ring:
+        """The verb tell, where a deploy begins."""
+        return ring_verbs.bring(ring, self.listed)
+
+    def brought(self, ring: Ring, names: list[str]) -> Ring:
+        """The verb tell, where a deploy of these nodes has ended."""
+        return ring_verbs.brought(ring, self.listed, names)
+
     # The node transaction, as plugins/module_utils/apply.py does it; for mutations to spoil as well.
 
     def takes(self, node: Node, wish: Loaded) -> bool:
@@ -194,7 +232,7 @@ class World:
         """A transaction failed, or a killed one is found: the old configuration returns. The list of keys stays: it may
         have gone live, and a check may have seen it."""
         if node.disk is not None:
-            node.disk = replace(node.disk, max_age=node.undo.max_age if isinstance(node.undo, Loaded) else None)
+            node.disk = node.disk.with_config_of(node.undo)
 
     # Nodes.
 
@@ -227,6 +265,8 @@ class World:
         if not node.up or node.running is None:
             return NodeSeen(answered=node.up, encrypts_with=frozenset({UNLISTED} if node.up else ()))
         keys = node.running.keys
+        if self.wanted_second is not None and node.running.second is None:
+            return NodeSeen(answered=True, encrypts_with=frozenset({keys[0] if keys[0] in asked else UNLISTED, UNLISTED}))
         return NodeSeen(
             answered=True,
             accepts=frozenset(key for key in asked if key in keys),
@@ -238,11 +278,11 @@ class World:
 
     def request(self, client: Client, node: Node, dirty: bool, interval: int) -> None:
         """A quick request. ``interval``: SessionExpiryUpdateInterval."""
-        if not node.serves or self.revoking:
+        if not node.serves or self.revoking or node.running.age_for(client) is None:
             return
         clock = self.time + node.offset
         old = self.opened(client, node)
-        expiry = clock + node.running.max_age
+        expiry = clock + node.running.age_for(client)
         if dirty or old is None or not interval or expiry - old.expiry >= interval:
             client.cookie = Cookie(node.running.keys[0], expiry)
 
@@ -257,7 +297,9 @@ class World:
 
     def begin(self, client: Client, node: Node) -> None:
         """A request that takes its time."""
-        if node.serves and not self.revoking and self.opened(client, node) is not None and len(client.slow) < 3:
+        if not node.serves or self.revoking or node.running.age_for(client) is None:
+            return
+        if self.opened(client, node) is not None and len(client.slow) < 3:
             client.slow.append(Slow(node, node.running, node.boot, self.time))
 
     def end(self, client: Client) -> None:
@@ -266,7 +308,7 @@ class World:
             return
         slow = client.slow.pop(0)
         if slow.node.up and slow.node.boot == slow.boot:
-            client.cookie = Cookie(slow.loaded.keys[0], self.time + slow.node.offset + slow.loaded.max_age)
+            client.cookie = Cookie(slow.loaded.keys[0], self.time + slow.node.offset + slow.loaded.age_for(client))
 
     def advance(self, seconds: int) -> None:
         """Time goes on, and the first client with it, from node to node."""
@@ -289,6 +331,8 @@ class World:
     @property
     def revoking(self) -> bool:
         """Whether a revocation is not live on all nodes yet: then sessions end, by design."""
+        if self.revoked_in and self.primary in self.leaked:
+            raise Violation("the leaked key %s encrypts after it was revoked" % self.primary)
         if not self.revoked_in:
             return False
         lists = [one for node in self.nodes if node.traffic for one in (node.disk, node.running) if one is not None]
@@ -317,5 +361,7 @@ class World:
                     raise Violation("%s encrypts with %s, %s has %s" % (node.name, one.keys[0], other.name, two.keys))
             for client in self.clients:
                 cookie = client.cookie
+                if one.age_for(client) is None:
+                    continue
                 if cookie and cookie.key not in one.keys and cookie.expiry >= self.time + node.offset:
                     raise Violation("a session under %s lives, %s has %s" % (cookie.key, node.name, one.keys))

@@ -308,12 +308,22 @@ def test_payload_refused(payload):
         check_options.payload_bytes(payload)
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(None, None), (0.5, 500000), (5, 5000000)])
-def test_limits_in_microseconds(seconds, expected):
-    assert check_options.micros(seconds, "warn_drift") == expected
+@pytest.mark.parametrize(
+    ("max_age", "warn", "fail", "expected"),
+    [
+        (3600, None, None, (1000000, 5000000)),
+        (10, None, None, (100000, 100000)),
+        (3600, 0.5, None, (500000, 5000000)),
+        (3600, 7, 7, (7000000, 7000000)),
+        (10, 0.1, None, (100000, 100000)),
+    ],
+)
+def test_limits_of_clocks(max_age, warn, fail, expected):
+    limits = check_options.drift_limits(max_age, warn, fail)
+    assert (limits.warn, limits.fail) == expected
 
 
-@pytest.mark.parametrize("seconds", [0, -1, 86400, float("nan")])
-def test_limits_refused(seconds):
-    with pytest.raises(check_options.OptionError, match="warn_drift"):
-        check_options.micros(seconds, "warn_drift")
+@pytest.mark.parametrize(("max_age", "warn", "fail"), [(3600, 6, None), (3600, 3, 2), (10, 0.2, None)])
+def test_a_warning_that_could_never_come_is_refused(max_age, warn, fail):
+    with pytest.raises(check_options.OptionError, match=r"session_check_warn_drift.*at most what fails"):
+        check_options.drift_limits(max_age, warn, fail)

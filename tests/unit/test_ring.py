@@ -129,7 +129,7 @@ def test_adopt_keeps_what_the_fleet_has():
     assert [key.id for key in ring.keys] == ["s1", "s2", "s3"]
     assert [key.weak for key in ring.keys] == [True, True, True]
     assert {key.origin for key in ring.keys} == {"adopted"}
-    assert ring.max_ages == (MaxAge(60),)
+    assert ring.max_ages == (MaxAge(60, listed=True),)
     assert problem(ring) == ""
     assert "old fleet word" not in repr(ring)
 
@@ -273,14 +273,95 @@ def test_a_new_node_counts_as_soon_as_it_was_seen_in_an_inventory():
     assert ring.nodes == ("n1", "n2", "n3", "n4")
 
 
-def test_max_ages_are_learned_and_given_up_only_by_all_nodes():
-    ring = verbs.tell(first(), [7200])
-    ring = verbs.observe(ring, at(10), seen(ring, 10, {"n2": None}))
-    assert ring.max_ages == (MaxAge(MAX_AGE), MaxAge(7200))
+DAY = 86400
+SHOWS_NOTHING = NodeSeen(True, frozenset(), frozenset(), frozenset({""}))
+
+
+def ages(ring):
+    """The max ages that count as in force."""
+    return [age.seconds for age in ring.max_ages if age.gone is None]
+
+
+def settled(*listed):
+    """A fleet in which a deploy has brought scopes with these max ages to all nodes."""
+    return verbs.brought(verbs.bring(first(), listed), listed, NODES)
+
+
+@pytest.mark.parametrize(
+    ("story", "expected"),
+    [
+        ([], [MAX_AGE, DAY]),  # out of the inventory, and no deploy
+        (["begin"], [MAX_AGE, DAY]),
+        (["begin", "n1", "n2"], [MAX_AGE, DAY]),
+        (["begin", "n1", "n2", "n3"], [MAX_AGE]),
+        (["begin", "n1 n2 n3"], [MAX_AGE]),
+        (["begin", "n1 n2 n3", "back"], [MAX_AGE, DAY]),
+        (["begin", "n1 n2 n3", "back", "other's end"], [MAX_AGE, DAY]),
+        (["begin", "n1 n2 n3", "back", "begin", "n1"], [MAX_AGE, DAY]),
+        (["begin", "back", "n1 n2 n3"], [MAX_AGE, DAY]),  # two deploys with different lists at once
+        (["begin", "back", "n1 n2 n3", "n1 n2 n3"], [MAX_AGE]),
+        (["begin", "n1 n2 n3", "n4 joins"], [MAX_AGE, DAY]),
+        (["begin", "n1 n2 n3", "n4 joins", "n4"], [MAX_AGE]),
+    ],
+)
+def test_a_scope_that_was_taken_out_counts_until_a_deploy_has_brought_every_node_the_new_list(story, expected):
+    ring, nodes = settled(MAX_AGE, DAY), {}
+    for one in story:
+        if one == "begin":
+            ring = verbs.bring(ring, [MAX_AGE])
+        elif one == "back":
+            ring = verbs.bring(ring, [MAX_AGE, DAY])
+        elif one == "other's end":
+            ring = verbs.brought(ring, [MAX_AGE], NODES)
+        elif one == "n4 joins":
+            nodes["n4"] = obedient(ring)
+        else:
+            ring = verbs.brought(ring, [MAX_AGE], one.split())
+    assert ages(verbs.observe(ring, at(20), seen(ring, 20, nodes))) == expected
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ({}, [MAX_AGE]),
+        ({"n2": None}, [MAX_AGE, DAY]),
+        ({"n2": SHOWS_NOTHING}, [MAX_AGE, DAY]),  # its max age is not known
+    ],
+)
+def test_a_max_age_is_given_up_only_where_all_nodes_show_another(nodes, expected):
+    ring = verbs.tell(settled(MAX_AGE), [DAY])
+    assert ages(verbs.observe(ring, at(20), seen(ring, 20, nodes))) == expected
+
+
+def test_a_max_age_that_comes_back_counts_again():
+    ring = verbs.tell(settled(MAX_AGE), [DAY])
     ring = verbs.observe(ring, at(20), seen(ring, 20))
-    assert ring.max_ages == (MaxAge(MAX_AGE), MaxAge(7200, START + 20))
-    ring = verbs.observe(ring, at(30), seen(ring, 30, max_ages={"app": frozenset({7200})}))
-    assert ring.max_ages == (MaxAge(MAX_AGE, START + 30), MaxAge(7200))
+    assert ring.max_ages == (MaxAge(MAX_AGE, None, True), MaxAge(DAY, START + 20))
+    assert ages(verbs.tell(ring, [DAY])) == [MAX_AGE, DAY]
+    assert ages(verbs.bring(ring, [DAY])) == [MAX_AGE, DAY]
+    assert ages(verbs.observe(ring, at(30), seen(ring, 30, max_ages={"app": frozenset({DAY})}))) == [MAX_AGE, DAY]
+
+
+def test_a_node_that_missed_the_deploy_may_bring_back_what_the_others_gave_up():
+    ring = verbs.tell(settled(MAX_AGE), [DAY])
+    ring = saved(ring, verbs.observe(ring, at(20), seen(ring, 20)))
+    evidence = seen(ring, 30, {"n4": obedient(ring)})
+    assert ages(verbs.present(ring, at(30), "n4", evidence)) == [MAX_AGE, DAY]
+    deployed = verbs.brought(ring, [MAX_AGE], ["n4"])
+    assert ages(verbs.present(deployed, at(30), "n4", evidence)) == [MAX_AGE]
+
+
+def test_a_deploy_that_brings_the_same_again_changes_nothing():
+    ring = settled(MAX_AGE, DAY)
+    assert verbs.bring(ring, [DAY, MAX_AGE]) == ring and verbs.brought(ring, [MAX_AGE, DAY], ["n2"]) == ring
+
+
+def test_a_forgotten_node_is_not_waited_for():
+    ring = verbs.brought(verbs.tell(first(), [DAY]), [], ["n1", "n2"])
+    ring = verbs.forget(ring, at(5), "n3", [])
+    evidence = seen(ring, 20)
+    evidence = replace(evidence, nodes={name: evidence.nodes[name] for name in ("n1", "n2")})
+    assert ages(verbs.observe(ring, at(20), evidence)) == [MAX_AGE]
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,21 @@ def test_max_ages_seen_count_beside_those_configured():
     assert of(view("n2", "app", look=replace(look, max_age=None))).max_ages["app"] == {3600, 0}
 
 
+@pytest.mark.parametrize("said", [0, 315360001, 999999999999])
+def test_a_max_age_that_no_session_can_have_is_one_without_end(said):
+    assert of(view("n2", "app", look=replace(view("n1", "app").look, max_age=said))).max_ages["app"] == {3600, 0}
+
+
+def test_how_far_clocks_may_be_apart_is_part_of_the_evidence():
+    assert of().tolerance == 5.0
+
+
+@pytest.mark.parametrize("duration", [-1, float("nan"), float("inf"), 10**400, "1", None])
+def test_a_report_that_took_no_possible_time_is_none(duration):
+    with pytest.raises(EvidenceError):
+        from_report({**report([view("n1", "app"), view("n1", "shop")]), "duration": duration})
+
+
 @pytest.mark.parametrize(
     ("changed", "changes", "expected"),
     [

@@ -21,7 +21,8 @@ from .ring_stories import at, confirmed, first, promoted, retired, staged
 
 @pytest.mark.parametrize("story", [first, staged, promoted, confirmed, retired])
 def test_read_back(story):
-    ring = replace(story(), max_ages=(MaxAge(0, 7), MaxAge(60)), absent=(Absence("n1", 5, "ann", "why"),))
+    ages, absent = (MaxAge(0, 7), MaxAge(60, None, True)), (Absence("n1", 5, "ann", "why"),)
+    ring = replace(story(), max_ages=ages, settled=("n1",), earlier=9, absent=absent)
     assert problem(ring) == ""
     assert from_json(to_json(ring)) == ring
 
@@ -83,7 +84,11 @@ def removed(*path):
         (changed("keys", 0, "created", to="yesterday"), "no time"),
         (changed("keys", 0, "created", to=None), "no time"),
         (changed("keys", 0, "created", to=5), "no time"),
-        (changed("max_ages", to=[{"seconds": -1, "gone": None}]), "below 0"),
+        (changed("max_ages", to=[{"seconds": -1, "gone": None, "listed": True}]), "below 0"),
+        (changed("max_ages", to=[{"seconds": 1, "gone": None, "listed": 1}]), "no bool"),
+        (changed("settled", to="n1"), "settled is no list"),
+        (removed("settled"), "settled is missing"),
+        (changed("earlier", to="9"), "earlier is no int"),
         (changed("history", 0, "keys", to="abc"), "no list of strings"),
     ],
 )

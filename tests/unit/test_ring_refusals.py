@@ -149,6 +149,21 @@ def test_retire_refuses_while_a_node_encrypts_with_the_old_key():
     assert told.value.nodes == {"n1": "encrypts with %s" % OLD}
 
 
+def test_retire_refuses_margins_that_are_too_small_for_what_the_check_lets_pass():
+    with pytest.raises(Refusal, match="at least 20 s") as told:
+        retire(tolerance=5.0)
+    assert told.value.reason == "margins"
+    assert retire(tolerance=2.5)
+
+
+@pytest.mark.parametrize("verb", [verbs.observe, verbs.promote])
+def test_a_check_of_another_fleet_teaches_the_ring_nothing(verb):
+    ring = staged()
+    with pytest.raises(Refusal, match="session_fleet_group") as told:
+        verb(ring, at(20), replace(seen(ring, 20), nodes=dict.fromkeys(("w1", "w2"), obedient(ring))))
+    assert told.value.reason == "other_fleet"
+
+
 def test_retire_refuses_where_sessions_never_end():
     with pytest.raises(Refusal) as told:
         retire(max_ages={"app": frozenset({60}), "shop": frozenset({60, 0})})

@@ -100,6 +100,40 @@ def test_the_story_without_evidence(controller):
     assert result["failed"] and "is revoked since" in result["msg"] and len(controller.ring().removed) == 3
 
 
+def ages(ring):
+    return [(age.seconds, age.gone is None, age.listed) for age in ring.max_ages]
+
+
+def test_a_deploy_tells_the_ring_what_it_brings_and_where_it_has(controller):
+    controller("init")
+    assert controller.ring().settled == ()
+    assert controller("tell", deployed=["n1"])[0]["changed"] and controller.ring().settled == ("n1",)
+    assert controller("tell", deployed=["all"])[0]["changed"] and controller.ring().settled == ("n1", "n2")
+    before = controller.ring()
+    assert not controller("tell")[0]["changed"] and not controller("tell", deployed=["n2", "n1"])[0]["changed"]
+    shorter = [{**SCOPES[0], "max_age": 60}]
+    assert controller("tell", "--check", scopes=shorter)[0]["changed"] and controller.ring() == before
+    result, printed = controller("tell", "--diff", scopes=shorter)
+    assert result["changed"] and "+node n1, may serve older scopes" in printed
+    assert controller.ring().settled == () and ages(controller.ring()) == [(60, True, True), (600, True, False)]
+    assert result["ring"]["max_ages"][1] == {"seconds": 600, "gone": None, "listed": False}
+
+
+def test_adopted_keys_warn_until_the_earlier_max_age_is_known(controller):
+    _result, printed = controller("init", passphrases=["k3JxQ0v9mZr8sT1uWb5yE2aHcLdNfPgR4iKoVtXwY6A"])
+    assert "was in use before this ring was made" in printed and "session_ring_earlier_max_age" in printed
+    assert "was in use before this ring was made" in controller("status")[1]
+    result, printed = controller("tell", earlier_max_age="2592000")
+    assert result["changed"] and "was in use before" not in printed and controller.ring().earlier == 2592000
+    assert (2592000, True, False) in ages(controller.ring())
+    assert not controller("tell", earlier_max_age=2592000)[0]["changed"]
+
+
+def test_the_earlier_max_age_may_be_said_at_once(controller):
+    _result, printed = controller("init", passphrases=["k3JxQ0v9mZr8sT1uWb5yE2aHcLdNfPgR4iKoVtXwY6A"], earlier_max_age=600)
+    assert "was in use before" not in printed and ages(controller.ring()) == [(600, True, True)]
+
+
 def test_adopted(controller):
     weak = "only-a-phrase-of-a-person"
     result, printed = controller("init", passphrases=[weak, "k3JxQ0v9mZr8sT1uWb5yE2aHcLdNfPgR4iKoVtXwY6A"])
@@ -127,6 +161,13 @@ def test_adopted(controller):
         ("stage", {"group": "nobody"}, "no host in the group 'nobody'"),
         ("forget", {"node": "n1", "group": "nobody"}, "no host in the group 'nobody'"),
         ("remove", {}, "value of verb must be one of"),
+        ("stage", {"deployed": ["n1"]}, "stage takes no deployed"),
+        ("tell", {"deployed": ["n1", "n9"]}, "no node n9 is known to the ring or the inventory, which know n1 n2"),
+        ("status", {"interval": "1h"}, "session_ring_interval: found '1h', expected a whole number of seconds from 60 to"),
+        ("retire", {"drift": -3600}, "session_ring_drift: found -3600, expected"),
+        ("status", {"drain": True}, "session_ring_drain: found True, expected"),
+        ("stage", {"drift": 19}, "session_ring_drift is 19 s: expected at least 20 s, four times"),
+        ("revoke", {"fail_drift": 15.5}, "session_ring_drift is 60 s: expected at least 62 s, four times"),
         ("stage", {"scopes": [{"name": "app"}]}, "path"),
         ("status", {"ring_store": {"file": "ring.vault"}}, "no absolute path"),
     ],
