@@ -18,6 +18,8 @@ import subprocess
 import pytest
 import yaml
 
+from plugins.plugin_utils import fleet
+
 from .installed import OTHERS, OURS, ROOT
 
 FOLDERS = sorted(path.parent for path in ROOT.glob("tests/field/inventories/*/expected.yml"))
@@ -58,6 +60,37 @@ def test_playbooks_reach_the_fleet_or_say_why_not(operator, folder):
         assert all(word in text for word in ([words] if isinstance(words, str) else words)), (expected, said)
         reached = set(re.findall(r"^fatal: \[(\w+)[^]]*\]: UNREACHABLE", said, re.M))
         assert reached == set(expected.get("reached", ())), (expected, said)
+
+
+VALUES = {
+    **dict.fromkeys(fleet.VARIABLES, "x"), **dict.fromkeys(fleet.SWITCHES, True),
+    "session_fleet_group": "web", "session_serial": [1, "50%"], "session_ring_serial": 2, "session_check_via": "node",
+    "session_debug_nodes": ["web1"], "session_config_scopes": [{"name": "app", "path": "/app"}],
+}  # fmt: skip
+PLAYBOOK = [
+    {"ansible.builtin.import_playbook": str(ROOT / "playbooks/parts/fleet.yml")},
+    {
+        "hosts": "{{ lookup('httpd_fleet.mod_session.session_fleet', 'hosts') }}",
+        "serial": "{{ lookup('httpd_fleet.mod_session.session_fleet', 'session_serial') }}",
+        "strategy": "{{ lookup('httpd_fleet.mod_session.session_fleet', 'strategy') }}",
+        "gather_facts": False,
+        "tasks": [{"ansible.builtin.debug": {"msg": "{{ ansible_play_batch }} see {{ query('ansible.builtin.vars', *names) }}"}}],
+        "vars": {"names": list(fleet.VARIABLES)},
+    },
+]
+
+
+@pytest.mark.parametrize("place", ["all", "web", "command line"])
+def test_every_variable_is_seen_from(place, operator, tmp_path):
+    (tmp_path / "site.yml").write_text(yaml.safe_dump(PLAYBOOK))
+    (tmp_path / "inventory" / "group_vars").mkdir(parents=True)
+    (tmp_path / "inventory" / "hosts").write_text("[web]\nweb1\nweb2\nweb3\n[db]\ndb1\n")
+    path = tmp_path / "extra.yml" if place == "command line" else tmp_path / "inventory" / "group_vars" / f"{place}.yml"
+    path.write_text(yaml.safe_dump(VALUES))
+    status, said = operator(tmp_path, "site -e @extra.yml" if place == "command line" else "site")
+    seen = f"see {list(VALUES.values())}".replace('"', "'")
+    found = re.findall(r'"msg": "(.*)"', said.replace("\\\"", "'"))
+    assert status == 0 and found == [f"{batch} {seen}" for batch in (["web1"], ["web2"], ["web3"])], said
 
 
 def test_every_playbook_is_run():

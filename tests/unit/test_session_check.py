@@ -34,14 +34,14 @@ STEPS = [
 ]
 
 
-def play(folder, port, tasks, **scope):
+def play(folder, port, tasks, hosts=None, **scope):
     """What ansible-playbook prints, and the last report. One node after the other: they may share a file of SQLite."""
     options = {
         "passphrases": list(KEYS), "concurrency": 1, "report_dir": str(folder / "report"),
         "scopes": [{"name": "app", "path": "/app", "hide_cookie": False, "port": port, **scope}],
     }  # fmt: skip
     plays = [{"hosts": "session_fleet", "gather_facts": False, "module_defaults": {MODULE: options}, "tasks": tasks}]
-    hosts = "".join(f"{address} session_check_node_address={address}\n" for address in ADDRESSES)
+    hosts = hosts or "".join(f"{address} session_check_node_address={address}\n" for address in ADDRESSES)
     (folder / "hosts").write_text(
         f"[session_fleet]\n{hosts}[all:vars]\nansible_connection=local\nansible_python_interpreter={sys.executable}\n"
     )
@@ -66,6 +66,21 @@ def test_a_canary_goes_from_check_to_check_both_ways(tmp_path):
     assert shown == [[one, one], [one, other], [one, one]]
     assert "canary  app: idle 2/2, busy 2/2 nodes gave it back" in printed and "3 checks, never lost" in printed
     assert '"secret"' not in printed and "fleetcanary" not in printed
+
+
+@pytest.mark.parametrize("steps", [STEPS[:1], STEPS[2:]], ids=["from here", "by themselves"])
+def test_two_names_of_one_server_prove_nothing(tmp_path, steps):
+    """The server is healthy, and it has every key: its answers count for neither name, and the third node is judged."""
+    own, shared = ADDRESSES
+    hosts = "".join(f"{name} ansible_host={address} session_check_node_address={address}\n"
+                    for name, address in ((own, own), ("first", shared), (shared, shared)))  # fmt: skip
+    port = fleet.free_port()
+    with fleet.running([Member(address) for address in ADDRESSES], port):
+        printed, report = play(tmp_path, port, steps, hosts)
+    assert report, printed
+    found = {item["node"]: (item["code"], item["severity"]) for item in report["findings"] if item["node"]}
+    assert found == dict.fromkeys(["first", shared], ("shared_address", "unknown")) and not report["passed"], report["findings"]
+    assert all(len(key["missing"]) == 2 and not key["opened_by_all"] for key in report["keys"])
 
 
 def test_what_is_no_canary_is_refused_in_one_sentence(tmp_path):
