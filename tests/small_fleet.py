@@ -123,7 +123,7 @@ def _server(members: list[Member], port: int, tls: bool) -> real_httpd.RealHttpd
     ]
     if tls:
         lines += [f"LoadModule ssl_module {modules}/mod_ssl.so"]
-    for module, directive in (("remoteip", "RemoteIP"), ("rewrite", "Rewrite")):
+    for module, directive in (("remoteip", "RemoteIP"), ("rewrite", "Rewrite"), ("evasive20", "DOSPage")):
         if any(directive in member.more for member in members):
             lines += [f"LoadModule {module}_module {modules}/mod_{module}.so"]
     if any("DBD" in member.more for member in members):

@@ -110,6 +110,8 @@ def _probe_location(scope: Scope, interval: bool, in_cookies: Sequence[str], ide
     if quiet:
         # Nothing that a probe does is an attack, or a session lost.
         lines.append("    LogLevel %s" % " ".join("%s:crit" % name for name in silent))
+        # It denies what comes often, in the words that fail2ban's stock jail bans for.
+        lines += ["    <IfModule mod_evasive20.c>", "        LogLevel evasive20:crit", "    </IfModule>"]
     if identity:
         # RequestHeader acts right before a handler is called: where an application answers, this header is missing.
         lines += [

@@ -48,6 +48,9 @@ def test_the_whole_file() -> None:
         ErrorDocument 404 default
         ErrorDocument 410 default
         LogLevel authz_core:crit session:crit session_cookie:crit session_crypto:crit
+        <IfModule mod_evasive20.c>
+            LogLevel evasive20:crit
+        </IfModule>
         RequestHeader set "Mod-Session-Probe-Passed" "1"
         Header always set "Mod-Session-Probe" "0123456789abcdef" "expr=-z %{req_novary:Mod-Session-Probe-Passed}"
         SessionExpiryUpdateInterval 0
@@ -83,6 +86,9 @@ def test_the_whole_file_with_a_database() -> None:
         ErrorDocument 404 default
         ErrorDocument 410 default
         LogLevel authz_core:crit session:crit session_cookie:crit session_crypto:crit
+        <IfModule mod_evasive20.c>
+            LogLevel evasive20:crit
+        </IfModule>
         SessionExpiryUpdateInterval 0
     </If>
     <If "%{THE_REQUEST} =~ m#^[A-Z]+ /app/\\.mod-session-probe #">

@@ -47,6 +47,7 @@ pytestmark = pytest.mark.skipif(bool(fleet.NO_HTTPD), reason=fleet.NO_HTTPD or "
 SITE = "www.example.com"
 HAPROXY = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 REQUIRED = "SSLVerifyClient require\nSSLCACertificateFile {ca}\nSSLProtocol %s"
+EVASIVE = None if fleet.NO_HTTPD else next(fleet.real_httpd.find()[1].glob("mod_evasive20.so"), None)
 REDIRECT = "RewriteEngine On\nRewriteCond %s\nRewriteRule ^ %s://www.example.com%%{REQUEST_URI} [R=301,L]"
 BEHIND_TLS = REDIRECT % ("%{HTTP:X-Forwarded-Proto} !=https", "https")
 BY_NAME = REDIRECT % ("%{HTTP_HOST} !=www.example.com", "http")
@@ -142,6 +143,16 @@ def test_a_redirect_names_the_option(files, module, more, needed, said):
         for found in check(files, module, scopes_for(files, port, False, {"server_name": ""}), "127.0.5.1"):
             assert not found or said in words(found), found
         assert check(files, module, scopes_for(files, port, False, needed), "127.0.5.1") == [(), (), []]
+
+
+@pytest.mark.skipif(EVASIVE is None, reason="mod_evasive is not installed")
+def test_mod_evasive_blocks_probes_and_nothing_is_logged_that_fail2ban_bans_for(files, module):
+    port = fleet.free_port()
+    with fleet.running([Member("127.0.5.1", more="DOSPageCount 2", name=SITE)], port) as (server,):
+        for _check in range(3):
+            assert check(files, module, scopes_for(files, port, False, {}), "127.0.5.1") == [(), (), []]
+        assert "denied" not in server.error_log()
+        assert server.get("/index.html").status in (200, 403)
 
 
 def test_a_certificate_of_nobody_known_is_named(files, module, tmp_path):
