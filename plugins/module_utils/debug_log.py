@@ -16,8 +16,8 @@ from .errorlog import MOST, redact
 from .layout import Layout
 from .log_time import stamp
 from .scopes import Scope
+from .shown import Files, reader, said_of_lines
 from .text import printable
-from .transaction import Entry
 
 UNIT = "mod-session-debug-off"
 UNITS = "/etc/systemd/system"
@@ -47,11 +47,8 @@ AccuracySec=1s
 """
 
 
-class DebugNode(Protocol):
+class DebugNode(Files, Protocol):
     """What is needed of a node."""
-
-    def entry(self, path: str) -> Optional[Entry]:
-        """What stands at a path."""
 
     def write(self, path: str, content: bytes, mode: int, owner: Tuple[int, int]) -> None:
         """Write a file."""
@@ -144,7 +141,7 @@ def _put(node: DebugNode, path: str, text: str) -> None:
 def _configtest(node: DebugNode, layout: Layout, sentence: str) -> None:
     status, said = node.run([layout.control, "-t"])
     if status:
-        raise DebugError("%s: %s" % (sentence, printable(redact(said[:MOST]))))
+        raise DebugError("%s: %s" % (sentence, printable(redact(said_of_lines(said[:MOST], reader(node))))))
 
 
 class Collector:

@@ -16,6 +16,7 @@ from .key_causes import judge_files, judge_loaded
 from .layout import Layout
 from .log_reader import environment, local_time, read_logs
 from .node import Node
+from .shown import reader, said_of_lines
 
 LOG_BYTES = 1 << 28
 """How much of the error logs is read at most: 256 MiB."""
@@ -36,7 +37,7 @@ def examine(node: Node, wish: Wish, now: int, window: int) -> Tuple[List[Symptom
     if not facts.httpd:
         return [*found, Symptom("not_deployed", "httpd is not installed: %s does not tell its version" % layout.binary)], []
     status, said = node.run([layout.control, "-t"])
-    broken = from_configtest(status, said, layout, facts.httpd, node.is_file)
+    broken = from_configtest(status, said_of_lines(said, reader(node)), layout, facts.httpd, node.is_file)
     found += broken
     if not broken:
         tree = _tree(node, layout)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Callable, List, Sequence, Tuple
+from typing import Callable, List, Optional, Protocol, Sequence, Tuple
 
 from .config import DIRECTIVES_BEGIN, DIRECTIVES_END
+from .transaction import Entry
 
 HIDDEN = "(hidden)"
 DIFFERS = "# what is hidden here differs\n"
@@ -84,6 +85,25 @@ def said_of_lines(said: str, read: Callable[[str], str]) -> str:
                 whole = r"(?<!\w)%s(?!\w)" % re.escape(word)
                 said = "".join(part if at % 2 else re.sub(whole, HIDDEN, part) for at, part in enumerate(parts))
     return said
+
+
+class Files(Protocol):
+    """What is needed of a node to read what httpd quotes from."""
+
+    def entry(self, path: str) -> Optional[Entry]:
+        """What stands at a path."""
+
+    def real_path(self, path: str) -> str:
+        """The path with all symbolic links followed."""
+
+
+def reader(node: Files) -> Callable[[str], str]:
+    """Reads the files of a node, for :func:`said_of_lines`."""
+    def read(path: str) -> str:
+        entry = node.entry(node.real_path(path))
+        return entry.content.decode("utf-8", "replace") if entry else ""
+
+    return read
 
 
 def _logical_line(lines: Sequence[str], number: int) -> str:

@@ -18,8 +18,9 @@ from .layout import Layout
 from .live import Http, ScopeProbe, Way, problems
 from .passphrases import render_file
 from .scopes import Scope
-from .shown import said_of_lines
+from .shown import reader, said_of_lines
 from .store import Store, render_client_options, render_store
+from .text import printable
 from .transaction import Entry
 
 DIRECTORY = "/run/mod-session-fleet-trial"
@@ -116,12 +117,7 @@ def configtest(node: TrialNode, layout: Layout, *words: str) -> str:
     :param words: further arguments of httpd.
     """
     status, said = node.run([layout.control, "-t", *words])
-    return said_of_lines(_without_noise(said), lambda path: _file_text(node, path)) if status else ""
-
-
-def _file_text(node: TrialNode, path: str) -> str:
-    entry = node.entry(node.real_path(path))
-    return entry.content.decode("utf-8", "replace") if entry else ""
+    return printable(said_of_lines(_without_noise(said), reader(node))) if status else ""
 
 
 def run_trial(node: TrialNode, layout: Layout, version: Tuple[int, ...], probes: Sequence[ScopeProbe],

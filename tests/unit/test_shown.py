@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from plugins.module_utils import shown
 from plugins.module_utils.config import render
 from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.vhost_file import is_include_of, with_includes
+
+from .installed import ROOT
 
 FILE = "/etc/apache2/mod_session.d/www.example.com.conf"
 SECRET = "s3cr3t-Token"
@@ -100,3 +104,10 @@ def test_what_httpd_quotes_from_a_line_is_hidden_but_for_names_and_harmless_valu
 def test_what_names_no_line_or_an_unknown_file_is_told_as_it_is() -> None:
     for said in ("AH00526: Syntax error on line 7 of /gone.conf: x", "apache2: Could not open configuration file", ""):
         assert shown.said_of_lines(said, lambda path: "") == said
+
+
+def test_nothing_hands_on_what_a_configtest_says_without_this() -> None:
+    asking = {path.name: path.read_text() for path in (ROOT / "plugins" / "module_utils").glob("*.py")
+              if re.search(r'control, "-t"(\]|, \*words)', path.read_text())}
+    assert {"trial.py", "examine.py", "debug_log.py"} <= set(asking)
+    assert [name for name, text in sorted(asking.items()) if "said_of_lines(" not in text] == []
