@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import socket
-
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.http_client import connect
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, without_secrets
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import StoreOptionError, store_for
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import endpoints
@@ -72,9 +71,9 @@ class ActionModule(Piped, ActionBase):
 def _refusal(address, port):
     """Why a port cannot be reached, as a sentence; empty when it can."""
     try:
-        with socket.create_connection((address, port), timeout=SECONDS):
+        with connect(address, port, SECONDS):
             return ""
     except OSError as error:
         return ("port %d of %s cannot be reached from the controller (%s); open it in the firewall, set "
                 "session_check_address and session_check_port, or session_check_via: node where only SSH reaches the nodes"
-                % (port, address, error.strerror or error))
+                % (port, address, error))

@@ -188,6 +188,14 @@ def ask(address: str, port: int, text: bytes, seconds: float, now: Callable[[], 
         connection.close()
 
 
+def connect(address: str, port: int, seconds: float) -> socket.socket:
+    """A connection, after at most ``seconds`` with the resolver's time in them.
+
+    :raises NoAnswer: there is none.
+    """
+    return _connect(address, port, _Deadline(seconds))
+
+
 def _connect(address: str, port: int, deadline: _Deadline) -> socket.socket:
     where = "%s port %d" % (address, port)
     problem = NoAnswer("unresolved", "%s has no address" % address)
