@@ -82,6 +82,15 @@ VARIABLES: dict[str, str] = {
 }
 """Every public variable, and where it may differ."""
 
+CHOICES: dict[str, tuple[str, ...]] = {"session_check_via": ("controller", "node")}
+"""Settings that playbooks compare with words."""
+
+SWITCHES = (
+    "session_check_matrix", "session_debug_off", "session_keys_allow_loss", "session_keys_allow_weak", "session_modules_install",
+    "session_revoke_confirmed", "session_rotate_now", "session_store_housekeeping", "session_store_print",
+)  # fmt: skip
+"""Settings that are on or off; a template takes any other word for off."""
+
 REGISTERED = frozenset({"session_check_asked", "session_check_carried", "session_diagnose_looked"})
 """Results that playbooks register, which are no settings."""
 
@@ -107,7 +116,7 @@ class Inventory:
 
     :ivar groups: names of hosts by group.
     :ivar chosen: hosts of this run, in which ``--limit`` and slices have left out others.
-    :ivar said: by host, its variables, not templated.
+    :ivar said: by host, its variables that begin with ``session_``, not templated.
     :ivar everywhere: variables that hold for all hosts whatever these say, from the command line or a play, templated.
     :ivar template: the value of a variable of a host, templated.
     """
@@ -171,6 +180,9 @@ def judge(inventory: Inventory, group: str) -> dict[str, Any]:
     for name, level in VARIABLES.items():
         if level != NODE and name != "session_fleet_group" and name not in inventory.everywhere:
             _is_one(inventory, name, nodes, level)
+    for name in (*CHOICES, *SWITCHES):
+        for value in list(inventory.values(name, nodes if VARIABLES[name] == NODE else nodes[:1]).values()):
+            read_word(name, value)
     found: dict[str, Any] = {}
     for name, default in SERIALS.items():
         found[name] = read_serial(name, _value(inventory, name, nodes, default))
@@ -209,6 +221,18 @@ def _seen(scopes: Any) -> Any:
     if not isinstance(scopes, list) or not all(isinstance(scope, Mapping) for scope in scopes):
         return scopes
     return [{option: scope[option] for option in SEEN if option in scope} for scope in scopes]
+
+
+def read_word(name: str, value: Any) -> None:
+    """Refuse a value that is none of the setting's.
+
+    :raises FleetError: neither a choice of it, nor on or off.
+    """
+    if name in CHOICES:
+        if value not in CHOICES[name]:
+            raise FleetError(f"{name}: expected {' or '.join(CHOICES[name])}, found {value!r}")
+    elif str(value).strip().lower() not in ("true", "false", "yes", "no", "on", "off", "1", "0", "y", "n", "t", "f"):
+        raise FleetError(f"{name}: expected true or false, found {value!r}")
 
 
 def read_serial(name: str, value: Any) -> list[int | str]:

@@ -73,6 +73,7 @@ def test_a_fleet_may_be_optional_unless_it_is_named():
 
 SCOPE = {"name": "app", "path": "/app"}
 VALUES = {
+    **dict.fromkeys(fleet.SWITCHES, (True, False)), "session_check_via": ("controller", "node"),
     "session_serial": ([2], [3]), "session_ring_serial": ("50%", 1),
     "session_config_scopes": ([SCOPE], [{**SCOPE, "max_age": 60}]),
     "session_debug_nodes": ("w1", "w2"),
@@ -107,6 +108,29 @@ def test_scopes_may_differ_in_what_no_browser_sees(option):
 def test_different_texts_of_one_value_are_one():
     one = inventory(all={"session_check_ca": "{{ a }}"}, w2={"session_check_ca": "{{ b }}"})
     fleet.judge(Inventory(one.groups, one.chosen, one.said, {}, lambda host, name: "/ca.pem"), "web")
+
+
+@pytest.mark.parametrize("name", fleet.SWITCHES)
+def test_a_switch_is_on_or_off(name):
+    for value in (True, False, "true", "False", "yes", "NO", "on", 1, "0", "y"):
+        fleet.judge(inventory(all={name: value}), "web")
+    for value in ("ture", "", None, "maybe", 2, [], "{{ x }}"):
+        with pytest.raises(FleetError, match=rf"^{name}: expected true or false"):
+            fleet.judge(inventory(all={name: value}), "web")
+
+
+def test_a_word_is_one_of_those_that_are_read():
+    for value in ("controller", "node"):
+        fleet.judge(inventory(all={"session_check_via": value}), "web")
+    for value in ("nodes", "", None, "ssh", True):
+        with pytest.raises(FleetError, match="session_check_via: expected controller or node"):
+            fleet.judge(inventory(all={"session_check_via": value}), "web")
+
+
+def test_every_switch_of_a_playbook_is_known():
+    text = "".join(path.read_text() for path in [*PLAYBOOKS, *TASKS])
+    assert set(re.findall(r"(?<!_)(session_\w+) \| default\(\w+\) \| bool", text)) <= set(fleet.SWITCHES)
+    assert set(re.findall(r"(?<!_)(session_\w+) \| default\('\w+'\) [!=]= '", text)) - {"session_ring_verb"} <= set(fleet.CHOICES)
 
 
 @pytest.mark.parametrize("value, batches", [

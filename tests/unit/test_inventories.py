@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -26,34 +27,44 @@ FOLDERS = sorted(path.parent for path in ROOT.glob("tests/field/inventories/*/ex
 NOWHERE = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o ConnectTimeout=5"}
 
 
-@pytest.fixture
-def operator(tmp_path):
-    """Runs a playbook as an operator does, in a folder."""
-    (tmp_path / "password").write_text("the vault password of a test")
-    (tmp_path / "nowhere.yml").write_text(yaml.safe_dump({"all": {"vars": NOWHERE}}))
+def operate(folder, here, words):
+    """Run a playbook on the inventory in a folder, as an operator does whose home is ``here``: exit status, and what it said."""
+    (here / "password").write_text("the vault password of a test")
+    (here / "nowhere.yml").write_text(yaml.safe_dump({"all": {"vars": NOWHERE}}))
     environment = {
         **os.environ, "ANSIBLE_COLLECTIONS_PATH": f"{OURS}:{OTHERS}", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_DEPRECATION_WARNINGS": "0",
-        "ANSIBLE_VAULT_PASSWORD_FILE": str(tmp_path / "password"), "SESSION_TEST_RING": str(tmp_path / "ring.vault"),
-        "ANSIBLE_LOCALHOST_WARNING": "0", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(tmp_path / "facts"),
+        "ANSIBLE_VAULT_PASSWORD_FILE": str(here / "password"), "SESSION_TEST_RING": str(here / "ring.vault"),
+        "ANSIBLE_LOCALHOST_WARNING": "0", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(here / "facts"),
     }  # fmt: skip
+    if (folder / "ansible.cfg").exists():
+        environment["ANSIBLE_CONFIG"] = str(folder / "ansible.cfg")
+    name, *more = shlex.split(words)
+    playbook = str(folder / "site.yml") if name == "site" else "httpd_fleet.mod_session." + name
+    command = ["ansible-playbook", "-i", here / "nowhere.yml", "-i", folder / "inventory", playbook, *more]
+    done = subprocess.run(command, cwd=here, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=300, check=False)
+    return done.returncode, done.stdout + done.stderr
 
-    def run(folder, words):
-        name, *more = shlex.split(words)
-        playbook = str(folder / "site.yml") if name == "site" else "httpd_fleet.mod_session." + name
-        if (folder / "ansible.cfg").exists():
-            environment["ANSIBLE_CONFIG"] = str(folder / "ansible.cfg")
-        command = ["ansible-playbook", "-i", tmp_path / "nowhere.yml", "-i", folder / "inventory", playbook, *more]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=120, check=False)
-        return done.returncode, done.stdout + done.stderr
 
-    return run
+def expected_of(folder):
+    """What is to be run on an inventory, in this order, and what is to come out."""
+    return yaml.safe_load((folder / "expected.yml").read_text())
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The runs on each inventory, several inventories at once."""
+    def run(folder):
+        here = tmp_path_factory.mktemp(folder.name)
+        return [operate(folder, here, expected["run"]) for expected in expected_of(folder)]
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        return dict(zip(FOLDERS, threads.map(run, FOLDERS)))
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
-def test_playbooks_reach_the_fleet_or_say_why_not(operator, folder):
-    for expected in yaml.safe_load((folder / "expected.yml").read_text()):
-        status, said = operator(folder, expected["run"])
+def test_playbooks_reach_the_fleet_or_say_why_not(runs, folder):
+    for expected, (status, said) in zip(expected_of(folder), runs[folder]):
         text = " ".join(said.split())
         assert status == expected["status"], (expected, said)
         words = expected.get("says", [])
@@ -81,18 +92,18 @@ PLAYBOOK = [
 
 
 @pytest.mark.parametrize("place", ["all", "web", "command line"])
-def test_every_variable_is_seen_from(place, operator, tmp_path):
+def test_every_variable_is_seen_from(place, tmp_path):
     (tmp_path / "site.yml").write_text(yaml.safe_dump(PLAYBOOK))
     (tmp_path / "inventory" / "group_vars").mkdir(parents=True)
     (tmp_path / "inventory" / "hosts").write_text("[web]\nweb1\nweb2\nweb3\n[db]\ndb1\n")
     path = tmp_path / "extra.yml" if place == "command line" else tmp_path / "inventory" / "group_vars" / f"{place}.yml"
     path.write_text(yaml.safe_dump(VALUES))
-    status, said = operator(tmp_path, "site -e @extra.yml" if place == "command line" else "site")
+    status, said = operate(tmp_path, tmp_path, "site -e @extra.yml" if place == "command line" else "site")
     seen = f"see {list(VALUES.values())}".replace('"', "'")
     found = re.findall(r'"msg": "(.*)"', said.replace("\\\"", "'"))
     assert status == 0 and found == [f"{batch} {seen}" for batch in (["web1"], ["web2"], ["web3"])], said
 
 
 def test_every_playbook_is_run():
-    runs = [run["run"].split()[0] for folder in FOLDERS for run in yaml.safe_load((folder / "expected.yml").read_text())]
-    assert {path.stem for path in ROOT.glob("playbooks/*.yml")} <= set(runs)
+    names = {expected["run"].split()[0] for folder in FOLDERS for expected in expected_of(folder)}
+    assert {path.stem for path in ROOT.glob("playbooks/*.yml")} <= names
