@@ -36,6 +36,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.verdict im
 from ansible_collections.httpd_fleet.mod_session.plugins.plugin_utils import (
     endpoints,
     node_side,
+    node_steps,
     report_files,
     report_html,
     report_prometheus,
@@ -242,7 +243,7 @@ class ActionModule(Piped, ActionBase):
         prober, names = Prober(self._plan), self._names()
         made, rows = {}, {}
         for name in names:
-            shots = self._registered(name, ASKED).get("shots", [])
+            shots = self._registered(name, ASKED).shots
             for scope, session in node_side.sessions(prober, name, shots).items():
                 made.setdefault(scope, {})[name] = session
             for scope, row in node_side.rows(prober, name, shots).items():
@@ -266,7 +267,7 @@ class ActionModule(Piped, ActionBase):
         """The same, with those that nodes made in the step ask."""
         walk = self._walk(names)
         if walk is not None:
-            node_side.make_canaries(prober, walk, {name: self._registered(name, ASKED).get("shots", []) for name in names})
+            node_side.make_canaries(prober, walk, {name: self._registered(name, ASKED).shots for name in names})
         return walk
 
     def _send(self, prober, shots):
@@ -286,9 +287,9 @@ class ActionModule(Piped, ActionBase):
             "requests": json.dumps(node_side.requests(prober, node, shots, self._authority())),
         }
         result = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=self._vars)
-        answers = result.get("answers")
-        if result.get("failed") or result.get("unreachable") or not isinstance(answers, list):
-            return result
+        answers = node_steps.answers(result, len(shots))
+        if isinstance(answers, str):
+            return {"failed": True, "changed": False, "msg": answers}
         answered = [{**shot, "answer": answer} for shot, answer in zip(shots, answers)]
         return {"changed": False, "shots": answered, "ring": self._ring}
 
@@ -296,12 +297,13 @@ class ActionModule(Piped, ActionBase):
         sent = prober.clock.now()
         result = self._low_level_execute_command("date +%s%N", sudoable=False)
         received = prober.clock.now()
-        text = result.get("stdout", "").strip()
-        return [sent, int(text) // 1000, received] if text.isdigit() and len(text) > 15 else None
+        text = str(result.get("stdout", "")).strip()
+        return [sent, int(text) // 1000, received] if text.isascii() and text.isdigit() and 15 < len(text) < 21 else None
 
     def _registered(self, name, variable):
+        """What a node left in one of the steps."""
         found = self._vars["hostvars"].raw_get(name).get(variable)
-        return found if isinstance(found, dict) else {}
+        return node_steps.read(found, {scope.name for scope in self._scopes}, len(self._plan.passphrases))
 
     def _whole(self):
         """Ask all nodes, or take what they registered, and judge."""
@@ -334,18 +336,16 @@ class ActionModule(Piped, ActionBase):
         views = []
         for node in nodes:
             first, second = self._registered(node.name, ASKED), self._registered(node.name, CARRIED)
-            silent = None
-            if "shots" not in first:
-                why = str(first.get("msg") or first.get("module_stderr") or "it was not asked in this run")
-                silent = Fault("not_asked", " ".join(why.split())[:200])
-            elif any(list(step.get("ring") or ()) != list(self._ring or ()) for step in (first, second) if "shots" in step):
+            silent = faults.get(node.name) or first.fault
+            if second.fault is not None and second.fault.kind == "result_invalid":
+                silent = silent or second.fault
+            if silent is None and any(step.ring != self._ring for step in (first, second) if step.fault is None):
                 # Shots name keys by their place in the ring.
                 silent = Fault("not_asked", "the ring was changed by somebody else during the check: check again")
-                first = second = {}
-            if node.name in faults:
-                silent, first, second = faults[node.name], {}, {}
-            shots = [*first.get("shots", []), *second.get("shots", [])]
-            between = node_side.bracket(first.get("samples", []))
+            if silent is not None:
+                first = second = node_steps.Step()
+            shots = [*first.shots, *second.shots]
+            between = node_side.bracket(first.samples)
             views += await node_side.views(prober, node, shots, between, silent, walk)
         return views
 

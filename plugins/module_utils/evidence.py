@@ -17,6 +17,7 @@ from .probe import Observation, SetCookie, identity
 
 FAULTS = (
     "not_asked",
+    "result_invalid",
     "bad_address",
     "shared_address",
     "unresolved",

@@ -53,6 +53,12 @@ KINDS: dict[str, Kind] = {
         "The node is in the inventory group, but this run could not reach it or left it out (--limit, an unreachable "
         "host). Run the check for the whole group.",
     ),
+    "result_invalid": Kind(
+        FAIL,
+        "node's result cannot be read",
+        "What came back from the module on the node is not what that module gives. Look at the node before you trust it: is its "
+        "Python, or what Ansible runs there, another one?",
+    ),
     "bad_address": Kind(
         FAIL,
         "address or port is none",

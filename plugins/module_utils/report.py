@@ -20,6 +20,7 @@ from .evidence import StoreView, View
 from .findings import Finding
 from .question import Question
 from .store_verdict import shares
+from .text import clean
 from .verdict import FAILED, HEALTHY, NOT_KNOWN, WARNED, KeyCount, Verdict
 
 SCHEMA = "httpd_fleet.mod_session/check"
@@ -29,8 +30,11 @@ Data = dict[str, Any]
 
 
 def build(question: Question, views: Sequence[View], verdict: Verdict, started: int, ended: int, via: str) -> Data:
-    """The whole report. ``started`` and ``ended`` are microseconds since the epoch."""
-    return {
+    """The whole report. ``started`` and ``ended`` are microseconds since the epoch.
+
+    Everything that is shown of a check is made from it. So here, and nowhere else, what nodes said is made safe to show.
+    """
+    data = {
         "schema": SCHEMA,
         "version": VERSION,
         "time": moment(started // SECOND),
@@ -48,6 +52,8 @@ def build(question: Question, views: Sequence[View], verdict: Verdict, started: 
         "findings": [_finding(item) for item in verdict.findings],
         "details": _details(question, views, verdict),
     }
+    found: Data = clean(data)
+    return found
 
 
 def moment(seconds: int) -> str:

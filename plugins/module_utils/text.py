@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 MOST = 2000
 """Characters of a text that are shown unless a caller wants fewer."""
 
@@ -30,6 +32,15 @@ def printable(text: object, most: int = MOST) -> str:
         return whole
     shown = "".join(map(_shown, whole[:most + 1]))
     return shown if len(shown) <= most else shown[:most - len(CUT)] + CUT
+
+
+def clean(data: Any) -> Any:
+    """The same plain data (dictionaries, lists, texts, numbers), with each text in it :func:`printable`."""
+    if isinstance(data, str):
+        return printable(data)
+    if isinstance(data, dict):
+        return {clean(name): clean(value) for name, value in data.items()}
+    return [clean(value) for value in data] if isinstance(data, (list, tuple)) else data
 
 
 def _shown(letter: str) -> str:
