@@ -494,8 +494,8 @@ def _only_database(node: ApplyNode, layout: Layout) -> None:
     :raises ApplyError: names the file; nothing was changed.
     """
     _status, said = node.run([layout.control, "-t", "-D", "DUMP_INCLUDES"])
-    for path in re.findall(r"(?m)^\s*\([0-9*]+\) (/.+)$", said):
-        if path != layout.store_file and re.search(r"(?im)^\s*DBDriver\s", _text(node.entry(node.real_path(path)))):
+    for path in re.findall(r"(?m)^[ \t]*\([0-9*]+\) (/.+)$", said):
+        if path != layout.store_file and re.search(r"(?im)^[ \t]*DBDriver\s", _text(node.entry(node.real_path(path)))):
             raise ApplyError("%s has a DBDriver of its own, and httpd's mod_dbd serves one database only: either would take the "
                              "other's place. Nothing was changed. Keep sessions in cookies on this server (store: cookie), or "
                              "have what uses that database served by another one" % path, "untouched")

@@ -190,7 +190,7 @@ def _pattern_touches(pattern: str, path: str) -> bool:
     found = re.match(r"\^((?:[^\\.\[\](){}*+?|^$]|\\[^A-Za-z0-9])*)([*?{]?)", bare)
     begins = re.sub(r"\\(.)", r"\1", found.group(1)) if found else ""
     begins = begins[:-1] if found and found.group(2) else begins
-    return "|" not in re.sub(r"\([^)]*\)", "", bare) and begins.startswith(path.rstrip("/") + "/")
+    return "|" not in re.sub(r"\([^()]*\)", "", bare) and begins.startswith(path.rstrip("/") + "/")
 
 
 def url_places(tree: Node, block: Optional[Node]) -> List[Tuple[str, str]]:

@@ -177,8 +177,9 @@ def _payload(word: str) -> str:
 
 def _several(text: str) -> bool:
     """Whether these are several cookies, as a Cookie header has them."""
-    bare = _HEADER.sub("", text[:MOST_TEXT], count=1)
-    return len(bare) < len(text) and "=" in bare.partition(";")[2] and not _attributes(bare)
+    found = _HEADER.match(text[:MAX_LENGTH])
+    bare = text[found.end():MOST_TEXT] if found else ""
+    return bool(bare) and "=" in bare.partition(";")[2] and not _attributes(bare)
 
 
 def _attributes(text: str) -> bool:

@@ -39,10 +39,13 @@ class Node:
         return [child for child in self.children if child.name.lower() in wanted]
 
 
+DEEPEST = 100
+"""Sections within sections; what is deeper stands as if it were not."""
+
 _FILE = re.compile(r"# In file: (.+)\Z")
 _LINE = re.compile(r"\s*# +(\d+):\Z")
 _CLOSE = re.compile(r"\s*</(\S+?)>\Z")
-_OPEN = re.compile(r"\s*<(\S+?)(?:\s+(.*?))?>\Z")
+_OPEN = re.compile(r"\s*<([^\s>]+)(?:>|\s(.*)>)\Z")
 
 
 def parse_dump(text: str) -> Node:
@@ -70,7 +73,7 @@ def parse_dump(text: str) -> Node:
         if found:
             here = Node(found.group(1), _words(found.group(2) or ""), file, line, order, section=True)
             stack[-1].children.append(here)
-            stack.append(here)
+            stack.append(here if len(stack) < DEEPEST else stack[-1])
         else:
             name, _blank, rest = row.strip().partition(" ")
             stack[-1].children.append(Node(name, _words(rest), file, line, order))
@@ -119,7 +122,7 @@ def server_root(settings: str) -> str:
 
 def parse_modules(text: str) -> Tuple[str, ...]:
     """Names of the loaded modules, without ``_module``."""
-    return tuple(re.findall(r"(?m)^\s+(\S+)_module \((?:static|shared)\)", text))
+    return tuple(re.findall(r"(?m)^[ \t]+(\S+)_module \((?:static|shared)\)", text))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,9 @@ import shlex
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
+MOST = 4096
+"""Characters of an ErrorLog that is understood."""
+
 FILE, SYSLOG, UNIT, UNKNOWN = "file", "syslog", "unit", "unknown"
 
 
@@ -53,6 +56,8 @@ def place_of(value: str, server_root: str) -> Place:
     :param server_root: where relative paths begin.
     """
     value = value.strip()
+    if len(value) > MOST:
+        return Place(UNKNOWN, ("it is longer than %d characters" % MOST,))
     if value.startswith("|"):
         return _program(value, server_root)
     if value == "syslog" or value.startswith("syslog:"):

@@ -178,15 +178,27 @@ def parse_file(text: str) -> List[str]:
     words are returned as they stand, not run.
     """
     found: List[str] = []
-    joined = ""
-    while joined != text:  # what is joined may end with another backslash
-        joined, text = text, re.sub(r"\\\r?\n", "", text)
-    for line in text.split("\n"):
+    for line in _joined(text).split("\n"):
         for word in _words(line.strip(_BLANKS)):
             if not word or word.startswith("#"):
                 break
             found.append(word)
     return found
+
+
+def _joined(text: str) -> str:
+    """A text without the ends of lines that a backslash escapes; what is joined may end with another backslash."""
+    if "\\\n" not in text and "\\\r\n" not in text:
+        return text
+    kept: List[str] = []
+    for letter in text:
+        if letter == "\n" and kept[-1:] == ["\\"]:
+            kept.pop()
+        elif letter == "\n" and kept[-2:] == ["\\", "\r"]:
+            del kept[-2:]
+        else:
+            kept.append(letter)
+    return "".join(kept)
 
 
 def _words(line: str) -> List[str]:

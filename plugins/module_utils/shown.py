@@ -22,7 +22,7 @@ HARMLESS = ("loadmodule", "loadfile", "include", "includeoptional", "listen", "s
             "dbdriver", "sessioncryptopassphrasefile", "sessioncryptocipher", "sessionmaxage", "sessionexpiryupdateinterval")
 """Directives, in lower case, whose arguments are shown."""
 
-_SECRET = re.compile(r"(?im)^(\s*\S*(?:passphrase|password|secret|passwd|DBDParams)\s+).*$")
+_SECRET = re.compile(r"(?im)^([ \t]*\S*(?:passphrase|password|secret|passwd|DBDParams)\s+).*$")
 _OPERATORS = re.compile(r"(?ms)^[ \t]*%s\n(.*?)^[ \t]*%s$" % (re.escape(DIRECTIVES_BEGIN), re.escape(DIRECTIVES_END)))
 _QUOTED_FROM = re.compile(r"line (\d+) of ([^\n:]+):")
 

@@ -27,6 +27,12 @@ DIRECTORY = "/run/mod-session-fleet-trial"
 SECONDS = 10.0
 """How long a trial may take to answer."""
 
+MOST_LINE = 1000
+"""Characters of a line of the trial's error log that are looked at."""
+
+MOST_LINES = 500
+"""Lines of it."""
+
 NO_STORE_DRIVER = "httpd lacks the driver for the database"
 """How the sentence begins where a package is not installed yet."""
 
@@ -201,12 +207,13 @@ def _until_answered(node: TrialNode, probes: Sequence[ScopeProbe], passphrases: 
 
 def _explain(found: Sequence[str], log: str) -> List[str]:
     """Problems with the reason from the trial's error log, where it is a known one."""
+    lines = [line[:MOST_LINE] for line in log.splitlines()[:MOST_LINES]]
     for pattern, remedy in _REMEDIES:
-        match = re.search(r".*(?:%s).*" % pattern, log)
-        if match:
-            return ["%s. httpd says: %s" % (remedy, _message(match.group(0)))]
+        line = next((line for line in lines if re.search(pattern, line)), "")
+        if line:
+            return ["%s. httpd says: %s" % (remedy, _message(line))]
     # AH01630: that is the probe location, as it should be.
-    errors = [_message(line) for line in log.splitlines() if re.search(r":(error|crit|emerg)\] (?!.*AH01630)", line)]
+    errors = [_message(line) for line in lines if re.search(r":(error|crit|emerg)\] (?!.*AH01630)", line)]
     return [*found, *("httpd says: %s" % line for line in errors[:3])]
 
 

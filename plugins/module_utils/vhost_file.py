@@ -180,7 +180,7 @@ def _words(row: str) -> List[str]:
 
 
 def _filled(word: str, defines: Mapping[str, str]) -> str:
-    return re.sub(r"\$\{([^}]+)\}", lambda found: defines.get(found.group(1), found.group(0)), word)
+    return re.sub(r"\$\{([^${}]+)\}", lambda found: defines.get(found.group(1), found.group(0)), word)
 
 
 def _port(address: str) -> Optional[int]:
