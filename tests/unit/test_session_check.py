@@ -102,3 +102,27 @@ def test_a_row_goes_from_check_to_check_both_ways(tmp_path):
         assert view["canary"] == {"idle": "intact", "busy": "intact", "row": "intact"}
     (one,) = report["canary"]
     assert [phase["row"] and phase["row"]["intact"] for phase in one["phases"]] == [None, 2, 2]
+
+
+@pytest.mark.parametrize("way", ["controller", "node"])
+def test_a_site_with_client_certificates_and_a_secret_header_both_ways(tmp_path, way):
+    """Nothing secret is in what Ansible prints at -vvv: not the header's value, not the key."""
+    authority, port = fleet.make_authority(tmp_path), fleet.free_port()
+    certificate, client = (str(fleet.make_certificate(tmp_path, name)) for name in ("www.example.com", "client.example.com"))
+    site = f"SSLVerifyClient require\nSSLCACertificateFile {authority}\n"
+    site += "RewriteEngine On\nRewriteCond %{HTTP:X-Token} !=TEST-ONLY-token\nRewriteRule ^ /sorry [R=302,L]"
+    members = [Member(address, more=site, certificate=certificate, name="www.example.com") for address in ADDRESSES]
+    reach = {"server_name": "www.example.com", "headers": {"X-Token": "TEST-ONLY-token"},
+             "client_certificate": client, "client_key": client}
+    options = {"ca": str(authority)}
+    tasks = [{MODULE: options, **ONCE}] if way == "controller" else [
+        {MODULE: {**options, "step": "ask"}, "register": "session_check_asked"},
+        {MODULE: {**options, "step": "carry"}, "register": "session_check_carried"},
+        {MODULE: {**options, "step": "judge"}, **ONCE},
+    ]
+    with fleet.running(members, port, tls=True):
+        printed, report = play(tmp_path, port, tasks, scheme="https", reach=reach)
+    assert report, printed
+    assert report["status"] == "healthy" and report["via"] == way, report["findings"]
+    key = (tmp_path / "client.example.com.key").read_text().splitlines()[1]
+    assert "TEST-ONLY-token" not in printed and "PRIVATE KEY" not in printed and key not in printed
