@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "vectors"))
 import real_httpd
 
+from plugins.module_utils import clock
 from plugins.module_utils.config import render
+from plugins.module_utils.live import ScopeProbe, Way, problems
+from plugins.module_utils.node import Node
 from plugins.module_utils.passphrases import render_file
 from plugins.module_utils.probe import Answer, Observation, answered_by, identity, observe, seal_probe
+from plugins.module_utils.question import Key, Question
 from plugins.module_utils.scopes import Scope, parse_scopes
+from plugins.module_utils.verdict import judge
+from plugins.plugin_utils.prober import Node as Asked
+from plugins.plugin_utils.prober import Plan, Prober
 
 MODULES = (
     "dir alias rewrite auth_basic auth_form authn_core authn_file authz_user authz_host access_compat proxy proxy_http request"
@@ -145,6 +154,96 @@ def test_the_probe_location_answers_by_itself_and_nothing_is_logged(name: str, p
 def test_an_application_that_answers_is_recognised(name: str) -> None:
     with served(APPLICATIONS[name]) as server:
         assert answered_by(ask(server, KEY)[0]) == ""
+
+
+def length_of_a_probe() -> str:
+    """A session value with which an application's session is as long as one that holds a probe's marker."""
+    return "x" * (len("fleetprobe=") + len(MARKER) - len("u="))
+
+
+SIGNED_IN = {
+    "a page in place of the probe location": ("", (("mod-session-probe", "elsewhere"),)),
+    "an error page that begins a session": ("", (("ErrorDocument 403 default", "ErrorDocument 403 /app/set.asis"),)),
+    "access rules of httpd 2.2": (
+        at(HERE, "Order allow,deny", "Allow from all", "Satisfy Any"), (("Satisfy All", "Satisfy Any"),)),
+    "an <If> in a section behind": (at('LocationMatch "^/"', at('If "true"', "Require all granted")), ()),
+}
+"""What gives every newcomer a session of the very length that an accepted probe has, though the node lacks the key."""
+
+
+@pytest.mark.parametrize("name", SIGNED_IN)
+def test_an_applications_session_of_the_right_length_proves_nothing(name: str) -> None:
+    site, changes = SIGNED_IN[name]
+    set_asis = f"Status: 200\nContent-Type: text/plain\nX-Replace: u={length_of_a_probe()}\n\nok\n"
+    wanted = replace(scope(), response_header="X-Replace")
+    text = render([wanted], "{root}/keys", (2, 4, 62), identity=ME)
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    load = "".join(f"LoadModule {module}_module {folder}/mod_{module}.so\n" for module in MODULES)
+    everything = "AliasMatch ^/app {root}/pages/set.asis\n"
+    with real_httpd.RealHttpd(load + text + site + everything, {"set.asis": set_asis}, {"keys": render_file([KEY])}) as server:
+        answer, seen = ask(server, STRANGER)
+        assert seen.sealed == "key" and seen.accepted, "else this is no test"
+        assert answered_by(answer) == ""
+        wanted = replace(wanted, port=server.port)
+        cookies = tuple(seal_probe(key, "aes256", MARKER, bytes(16), bytes(16)) for key in (KEY, STRANGER))
+        probes = [ScopeProbe(wanted, MARKER, cookies, ME)]
+        (told,) = problems(Node("apache2"), probes, [KEY, STRANGER], Way("127.0.0.1", server.port), only_keys=True)
+        assert "but not as this node's probe location" in told
+        (view,) = Prober(Plan((wanted,), (KEY, STRANGER), timeout=5)).run([Asked("web1", "127.0.0.1")])
+    assert not view.proven and view.accepts == (None, None) and view.encrypts_with is None and view.offset is None
+    assert view.elsewhere is not None and view.elsewhere.accepts[1] is not True, "it was opened"
+    keys = (Key("", "primary"), Key("", "staged"))
+    verdict = judge(Question(("web1",), (wanted,), keys, clock.limits(3600)), [view])
+    assert not verdict.passed and [(count.opens, count.encrypts) for count in verdict.keys] == [(0, 0), (0, 0)]
+    assert "probe_missing" in {item.code for item in verdict.findings}
+
+
+def test_names_that_lead_to_one_server_are_told_from_each_other() -> None:
+    with served("") as server:
+        wanted = replace(scope(), port=server.port)
+        nodes = ("web1", "web2", "web3")
+        views = Prober(Plan((wanted,), (KEY,), timeout=5)).run([Asked(name, "127.0.0.1") for name in nodes])
+    verdict = judge(Question(nodes, (wanted,), (Key("", "primary"),), clock.limits(3600)), views)
+    assert [(count.opens, count.encrypts, count.missing) for count in verdict.keys] == [(1, 1, ("web2", "web3"))]
+    assert {(item.node, item.code, item.seen) for item in verdict.findings} == {
+        ("web2", "another_node", "answers as web1"), ("web3", "another_node", "answers as web1")}
+
+
+@pytest.mark.parametrize("name", [name for name, (_site, status) in SITES.items() if status != 403])
+def test_a_site_that_answers_something_else_to_all_is_proven(name: str) -> None:
+    with served(SITES[name][0]) as server:
+        wanted = replace(scope(), port=server.port)
+        probes = [ScopeProbe(wanted, MARKER, (seal_probe(KEY, "aes256", MARKER, bytes(16), bytes(16)),), ME)]
+        assert problems(Node("apache2"), probes, [KEY], Way("127.0.0.1", server.port)) == []
+        views = Prober(Plan((wanted,), (KEY,), timeout=5)).run([Asked("web1", "127.0.0.1")])
+    verdict = judge(Question(("web1",), (wanted,), (Key("", "primary"),), clock.limits(3600)), views)
+    assert verdict.passed and {item.code for item in verdict.findings} <= {"redirected"}
+
+
+def test_what_a_directive_does_to_a_page_is_seen_where_that_page_is_asked_for() -> None:
+    edit = at('Location "/app/page"', 'Header always edit Set-Cookie ^(.*)$ "$1; SameSite=Strict"')
+    with served(edit + "AliasMatch ^/app/page {root}/pages/index.html\n") as server:
+        wanted = replace(scope(), port=server.port)
+        found = {}
+        for paths in ((), ("/app/page",)):
+            views = Prober(Plan((wanted,), (KEY,), timeout=5, paths={"app": paths})).run([Asked("web1", "127.0.0.1")])
+            verdict = judge(Question(("web1",), (wanted,), (Key("", "primary"),), clock.limits(3600)), views)
+            found[paths] = [(item.code, item.seen) for item in verdict.findings]
+    assert found == {(): [], ("/app/page",): [("cookie_same_site", "/app/page: Strict")]}
+
+
+@pytest.mark.parametrize("always", ["", "always "])
+def test_the_probe_location_shows_what_a_directive_does_to_the_cookies_of_pages(always: str) -> None:
+    """mod_session's cookie is among the headers that only "always" reaches, on a page as on an error."""
+    site = f'Header {always}edit Set-Cookie ^(.*)$ "$1; SameSite=Strict"\n'
+    with served(site + "AliasMatch ^/app/page {root}/pages/index.html\n") as server:
+        value = seal_probe(KEY, "aes256", MARKER, os.urandom(16), os.urandom(16), (int(time.time()) + 60) * clock.SECOND)
+        answers = [server.get(path, f"{NAME}={value}") for path in ("/app/page", scope().probe_path)]
+    cookies = [str(answer.getheader("Set-Cookie")) for answer in answers]
+    assert [answer.status for answer in answers] == [200, 403] and all(NAME in cookie for cookie in cookies)
+    assert ["Strict" in cookie for cookie in cookies] == [bool(always)] * 2
 
 
 def test_a_visitor_cannot_have_an_application_speak_as_the_probe_location() -> None:
