@@ -51,6 +51,7 @@ _CLIENT = re.compile(r"(?i)(?:\[(?:client|remote) |(?<![a-z])(?:client|remote|pe
                      r"[\"']?\s?[:=]\s?[\"']?)(\[?[0-9a-f:.]{2,60}(?:\]:\d{1,5})?)")
 """The client in httpd's own format, and as a format of JSON or of names and values has it."""
 
+_ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]{2,45}\]):[1-9]\d{3,4}(?!\w)")
 _PORT = re.compile(r":[1-9]\d{0,4}\Z")
 _WORKER = re.compile(r"(?i)(?<![a-z])pid[^\w]{0,4}(\d{1,10})(?:[^\w]{1,4}tid[^\w]{0,4}(\d{1,20}))?")
 _OF_A_PROBE = re.compile(r"(?i)/(?:%s|%%2e%s)(?=[,\s?\"'\\\])}]|\Z)" % (re.escape(PROBE_NAME), re.escape(PROBE_NAME[1:])))
@@ -218,6 +219,10 @@ def _asker(line: str) -> Tuple[str, bool]:
     client = found.group(1) if found else ""
     if _PORT.search(client) and (client.count(":") == 1 or client.startswith("[")):
         return client, True
+    # A format may have the client's address with nothing around it; the server's own has a port below these.
+    bare = [one for one in _ADDRESS.findall(line) if int(one.rpartition(":")[2]) >= 10000] if not client else []
+    if bare:
+        return bare[-1], True
     worker = _WORKER.search(line)
     return (client or (worker.group(0) if worker else "")), False
 

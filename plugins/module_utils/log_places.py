@@ -109,14 +109,17 @@ def _stages(command: str, shell: bool) -> List[List[str]]:
 
 def _stage(words: Sequence[str], root: str) -> Optional[Place]:
     """Where one program puts its lines. What starts it (nice, sudo, env, chpst, setuidgid, exec ...) may stand before it."""
+    sent = None
     for at, word in enumerate(words):
         if word.lstrip(">") == "" and word and at + 1 < len(words) and (at == 0 or words[at - 1] != "2"):
-            return _of_program(words[at + 1], root)
+            sent = _of_program(words[at + 1], root)
+    if sent and sent.kind == FILE:
+        return sent
     for at, word in enumerate(words):
-        known = _PROGRAMS.get(posixpath.basename(word))
-        if known:
-            return known(posixpath.basename(word), words[at + 1:], root)
-    return None
+        name = posixpath.basename(word)
+        if name in _PROGRAMS:
+            return sent if sent and name == "cat" else _PROGRAMS[name](name, words[at + 1:], root)
+    return sent
 
 
 def _of_program(path: str, root: str, late: bool = False, times: bool = False) -> Place:

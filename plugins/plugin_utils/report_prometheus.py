@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from ..module_utils.text import printable
 from .report_text import USERS, shared
 
 PREFIX = "mod_session_check"
@@ -89,4 +90,4 @@ def render(report: dict[str, Any]) -> str:
 
 
 def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return printable(text, 500).replace("\\", "\\\\").replace('"', '\\"')

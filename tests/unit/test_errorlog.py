@@ -78,6 +78,7 @@ FORMATS = {
     "JSON with blanks": '{ "clientIp" : "10.89.0.1:60684", "message": "%s", "time": "2026-11-23 11:49:42.826037" }',
     "names and values": "time=2026-11-23T11:49:42Z client_ip=10.89.0.1:60684 pid=7 %s",
     "a process and no client": '{"time":"2026-11-23 11:49:42","process":"[pid 12]","message":"%s"}',
+    "addresses alone, the server's among them": "2026-11-23 11:49:42 10.0.0.9:8443 10.89.0.1:60684 %s",
     "neither": "2026-11-23 11:49:42 %s",
 }
 

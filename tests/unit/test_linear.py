@@ -95,7 +95,8 @@ def collected(text):
 
 
 def observed(text):
-    answer = probe.Answer(403, (("Set-Cookie", "session=" + text), ("Set-Cookie", text), ("Date", text), (text[:100], text)), 0, 0)
+    headers = ("Set-Cookie", "session=" + text), ("Set-Cookie", text), ("Date", text), (text[:100], text)
+    answer = probe.Answer(403, headers, 0, 0)
     probe.observe(answer, "session", KEYS, "aes256", "marker", "x")
 
 

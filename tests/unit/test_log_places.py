@@ -59,6 +59,7 @@ ROOT = "/etc/httpd"
     ("|$sed -u 's/a/b/' >>/var/log/e.log", FILE, "/var/log/e.log"),
     ("|$cat >> /var/log/e.log 2>/var/log/other", FILE, "/var/log/e.log"),
     ("|/bin/sh -c \"grep -v AH01630 | logger -t site\"", SYSLOG, "site"),
+    ("|$tee -a /var/log/e.log >/dev/null", FILE, "/var/log/e.log"), ("|$systemd-cat -t site >/dev/null", SYSLOG, "site"),
     ("|/bin/cat", UNIT, ""), ("|$cat >&2", UNIT, ""), ("|$cat >/dev/stderr", UNIT, ""),
     # others
     ("|/opt/ship 'unclosed", UNKNOWN, "what that program does with the lines is not known here"),
