@@ -15,7 +15,7 @@ from plugins.module_utils.ring import Margins
 from plugins.module_utils.ring_evidence import NodeSeen
 
 from .test_protocol import search
-from .world import Violation, World
+from .world import AdoptedWorld, Violation, World
 
 WORLDS = int(os.environ.get("MUTATION_WORLDS", "3000"))
 """Worlds tried at most until the loss must have been found."""
@@ -120,10 +120,17 @@ class ShortenedMaxAgeIsForgotten(World):
         return replace(changed, max_ages=ring.max_ages)
 
 
+class Unbounded(Margins):
+    """Margins that are taken whatever they are."""
+
+    def problem(self, tolerance):
+        return ""
+
+
 class NoTimeToDrain(World):
     """With clocks that need no allowance that could serve instead."""
 
-    margins = Margins(drift=0, drain=0)
+    margins = Unbounded(drift=0, drain=0)
 
     def set_clock(self, node, offset):
         pass
@@ -132,10 +139,44 @@ class NoTimeToDrain(World):
 class NoAllowanceForClocks(World):
     """With no slow request that could be the reason instead."""
 
-    margins = Margins(drift=0, drain=0)
+    margins = Unbounded(drift=0, drain=0)
 
     def begin(self, client, node):
         pass
+
+
+class MarginsBelowZero(World):
+    """An operator gives them, and nothing refuses them."""
+
+    margins = Unbounded(drift=-20, drain=-20)
+
+
+class ScopesOutOfTheInventoryAreForgotten(World):
+    """What a check of the inventory's scopes does not see is gone."""
+
+    def save(self, ring, expected):
+        nodes = (*ring.nodes, *(node.name for node in getattr(self, "nodes", ())))
+        ages = tuple(replace(age, listed=False) for age in ring.max_ages)
+        return super().save(replace(ring, max_ages=ages, settled=tuple(sorted({*nodes}))), expected)
+
+
+class DeployIsToldAtItsBegin(World):
+    """That nodes have the new list is said before they have it."""
+
+    def bring(self, ring):
+        return super().brought(super().bring(ring), [*ring.nodes, *(node.name for node in self.nodes)])
+
+
+class EarlierMaxAgeIsNotTold(AdoptedWorld):
+    def tell_earlier(self, ring):
+        return ring
+
+
+class OneRevocationAtATime(World):
+    """As long as one is not proven, another makes no key."""
+
+    def revoke(self, ring, stamp):
+        return ring if any(key.state == "revoked" for key in ring.keys) else super().revoke(ring, stamp)
 
 
 MUTATIONS = {
@@ -153,6 +194,11 @@ MUTATIONS = {
     ShortenedMaxAgeIsForgotten: {"change_max_age"},
     NoTimeToDrain: {"begin"},
     NoAllowanceForClocks: {"set_clocks"},
+    MarginsBelowZero: set(),
+    ScopesOutOfTheInventoryAreForgotten: {"change_scopes"},
+    DeployIsToldAtItsBegin: {"change_scopes"},
+    EarlierMaxAgeIsNotTold: set(),
+    OneRevocationAtATime: {"revoke"},
 }
 """What is taken away, and the side stories that matter to it: without the others it is found sooner."""
 

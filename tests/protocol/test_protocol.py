@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from plugins.module_utils.ring import not_before
 
 from .operators import Operator
-from .world import MAX_AGES, SECOND_SCOPE, SKEW, World
+from .world import MAX_AGES, SECOND_SCOPE, SKEW, AdoptedWorld, World
 
 WANTED = int(os.environ.get("PROTOCOL_STEPS", "100000"))
 """Steps at least; `make protocol PROTOCOL_STEPS=2000000` does more."""
@@ -253,6 +253,10 @@ def test_no_session_is_lost():
         number += 1
         search(World, WORLDS, number=number)
     print(f"{Machine.steps} steps in {number * WORLDS} worlds")
+
+
+def test_no_session_of_before_the_ring_is_lost():
+    search(AdoptedWorld, WORLDS // 4)
 
 
 def test_a_max_age_that_a_failed_deploy_brings_back():

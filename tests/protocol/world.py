@@ -365,3 +365,24 @@ class World:
                     continue
                 if cookie and cookie.key not in one.keys and cookie.expiry >= self.time + node.offset:
                     raise Violation("a session under %s lives, %s has %s" % (cookie.key, node.name, one.keys))
+
+
+class AdoptedWorld(World):
+    """The fleet had its key before there was a ring, and a longer max age until just before."""
+
+    EARLIER = MAX_AGES[-1]
+
+    def __init__(self, nodes: int = 3, clients: int = 3) -> None:
+        super().__init__(nodes, clients)
+        for client in self.clients:
+            if not client.in_second:
+                client.cookie = Cookie(self.primary, self.time + self.EARLIER - SKEW)
+
+    def first_ring(self, stamp: Stamp, names: list[str]) -> Ring:
+        """The key is adopted, and the earlier max age told."""
+        key = ring_verbs.init("world", stamp, self.secret, names).primary
+        return self.tell_earlier(ring_verbs.adopt("world", stamp, [key.passphrase], key.id.lower, names, self.listed))
+
+    def tell_earlier(self, ring: Ring) -> Ring:
+        """The verb, for a mutation to spoil."""
+        return ring_verbs.earlier(ring, self.EARLIER)
