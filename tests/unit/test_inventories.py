@@ -54,12 +54,12 @@ def expected_of(folder):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """The runs on each inventory, several inventories at once."""
-    def run(folder):
-        here = tmp_path_factory.mktemp(folder.name)
+    def run(folder, here):
         return [operate(folder, here, expected["run"]) for expected in expected_of(folder)]
 
+    homes = [tmp_path_factory.mktemp(folder.name) for folder in FOLDERS]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        return dict(zip(FOLDERS, threads.map(run, FOLDERS)))
+        return dict(zip(FOLDERS, threads.map(run, FOLDERS, homes)))
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
