@@ -32,7 +32,8 @@ class ActionModule(Piped, ActionBase):
         except ScopeError as error:
             raise AnsibleActionFail(str(error)) from error
         arguments["scopes"], _apart = without_secrets(arguments["scopes"])
-        result = harmless(self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars))
+        found = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
+        result = harmless(found, "lines", "unread")
         if arguments.get("state") == "collected" and not result.get("failed"):
             result.update({name: texts(result.get(name)) for name in ("lines", "unread")})
         return result

@@ -25,7 +25,8 @@ class ActionModule(ActionBase):
         """Run it; fail where the answer is none of this module's."""
         super().run(tmp, task_vars)
         self._task.args = plain(self._task.args)
-        result = harmless(self._execute_module(module_name=MODULE, module_args=dict(self._task.args), task_vars=task_vars))
+        found = self._execute_module(module_name=MODULE, module_args=dict(self._task.args), task_vars=task_vars)
+        result = harmless(found, "missing", "family", "service")
         if result.get("failed"):
             return result
         missing, family, service = (result.get(name) for name in ("missing", "family", "service"))

@@ -18,18 +18,22 @@ MOST_LINE = 8192
 DEEPEST = 12
 """Levels of lists and dictionaries that are kept."""
 
+_ALWAYS = ("failed", "msg", "changed")
 _DROPPED = ("ansible_facts",)  # a node would set variables of its own host with them
 
 
-def harmless(result: object) -> dict[str, Any]:
-    """A module's result with all of its texts printable, line by line, and bounded; facts are dropped.
+def harmless(result: object, *names: str) -> dict[str, Any]:
+    """A module's result with all of its texts printable, line by line, and bounded.
 
     What is no dictionary becomes a failure.
+
+    :param names: members that the module gives back; none but these and ``failed``, ``msg`` and ``changed`` are kept. Without
+        them all but facts are.
     """
     if not isinstance(result, dict):
         return {"failed": True, "msg": "the node's answer is no result of a module"}
     return {printable(name, 200): _harmless(value, DEEPEST) for name, value in list(result.items())[:MOST_ITEMS]
-            if name not in _DROPPED}
+            if (name in (*names, *_ALWAYS) if names else name not in _DROPPED)}
 
 
 def texts(value: object) -> list[str]:
