@@ -192,7 +192,7 @@ class Operator:
         for name in inventory:
             yield
             node = world.node(name)
-            nodes[name] = world.seen(node, asked)
+            nodes[name] = world.probed(name, asked)
             if nodes[name].answered:
                 ahead.append(node.offset - self.offset)
                 max_ages |= {node.running.max_age} if node.running else set()

@@ -14,8 +14,9 @@ from hypothesis import Phase
 from plugins.module_utils.ring import Margins
 from plugins.module_utils.ring_evidence import NodeSeen
 
+from .operators import Operator
 from .test_protocol import search
-from .world import AdoptedWorld, Violation, World
+from .world import APPLICATION, INTERVAL, NODE, PROXY, AdoptedWorld, Violation, World
 
 WORLDS = int(os.environ.get("MUTATION_WORLDS", "3000"))
 """Worlds tried at most until the loss must have been found."""
@@ -127,6 +128,27 @@ class Unbounded(Margins):
         return ""
 
 
+class AnswersOfAnotherNameCount(World):
+    """Two names of the inventory lead to one server."""
+
+    def counts(self, name, identity, by):
+        return by == NODE or super().counts(name, identity, by)
+
+
+class AnswersOfAProxyInFrontCount(World):
+    """It has each request answered by another node."""
+
+    def counts(self, name, identity, by):
+        return by == PROXY or super().counts(name, identity, by)
+
+
+class AnswersOfApplicationsCount(World):
+    """Whether a key is accepted is told by the length of what an application put into the session."""
+
+    def counts(self, name, identity, by):
+        return by == APPLICATION or super().counts(name, identity, by)
+
+
 class NoTimeToDrain(World):
     """With clocks that need no allowance that could serve instead."""
 
@@ -207,3 +229,50 @@ MUTATIONS = {
 def test_the_search_finds_what_is_lost_without(kind):
     with pytest.raises(Violation):
         search(kind, WORLDS, MUTATIONS[kind], phases=[Phase.generate])
+
+
+TOLD_BY_OTHERS = {NODE: AnswersOfAnotherNameCount, PROXY: AnswersOfAProxyInFrontCount, APPLICATION: AnswersOfApplicationsCount}
+"""These are told as one story: by chance it comes up too rarely."""
+
+
+def rotate_while_others_answer(world, by):
+    """One node has the new key; what is asked of the others is answered by something that has it, or seems to."""
+    one, two = Operator(world, "one"), Operator(world, "two")
+
+    def run(operator, until=lambda: False, by_hand=False):
+        ended = operator.ended
+        while operator.ended == ended and not until():
+            operator.step(by_hand=by_hand)
+            world.check()
+
+    world.advance(INTERVAL)
+    run(one, lambda: world.ring.staged is not None)
+    first = world.nodes[0]
+    run(one, lambda: first.lock is None and world.ring.staged.id in first.running.keys)
+    one.die()
+    before = world.primary
+    for node in world.nodes[1:]:
+        world.astray[node.name] = (by, -world.time if by == PROXY else 0)
+    run(two, by_hand=True)
+    assert world.primary == before, "no gate passed"
+    world.astray.clear()
+    for _run in range(3):
+        run(one)
+    assert world.primary != before, "the rotation goes on once the nodes are asked themselves"
+
+
+@pytest.mark.parametrize("by", TOLD_BY_OTHERS)
+def test_a_gate_takes_only_what_was_seen_on_that_very_node(by):
+    rotate_while_others_answer(World(), by)
+
+
+@pytest.mark.parametrize("by", TOLD_BY_OTHERS)
+def test_and_would_lose_sessions_otherwise(by):
+    world = TOLD_BY_OTHERS[by]()
+    with pytest.raises(AssertionError, match="no gate passed"):
+        rotate_while_others_answer(world, by)
+    operator = Operator(world, "one")
+    with pytest.raises(Violation):
+        for _step in range(200):
+            operator.step()
+            world.check()

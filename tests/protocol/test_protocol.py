@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from plugins.module_utils.ring import not_before
 
 from .operators import Operator
-from .world import MAX_AGES, SECOND_SCOPE, SKEW, AdoptedWorld, World
+from .world import APPLICATION, MAX_AGES, NODE, PROXY, SECOND_SCOPE, SKEW, AdoptedWorld, World
 
 WANTED = int(os.environ.get("PROTOCOL_STEPS", "100000"))
 """Steps at least; `make protocol PROTOCOL_STEPS=2000000` does more."""
@@ -33,6 +33,8 @@ CLOCKS = ((0, 0), (500, 0), (0, 500), (30, 0), (-30, 30))
 
 THEN = ("wait", "clocks", "clocks", "die", "other", "fails")
 """What happens while a playbook stands still, or after it was killed: another operator begins; or it will fail then."""
+
+ASTRAY = ("", "", "", NODE, PROXY, APPLICATION)
 
 HOW = ("crash", "start", "start", "start", "reboot", "reboot", "logrotate", "logrotate", "fails")
 
@@ -176,6 +178,13 @@ class Machine(RuleBasedStateMachine):
             node.fails = True
         self.world.check()
 
+    @rule(number=st.integers(0, 4), by=st.sampled_from(ASTRAY), other=st.integers(0, MOST_NODES))
+    def lead_astray(self, number, by, other):
+        """Something else answers where a node is asked, until it is put right."""
+        self.world.astray.pop(self.node(number).name, None)
+        if by:
+            self.world.astray[self.node(number).name] = (by, other)
+
     @rule(number=st.integers(0, 8), offset=st.sampled_from(OFFSETS), who=st.booleans())
     def set_clocks(self, number, offset, who):
         """The clock of one node changes, or those of all, or a controller's."""
@@ -231,7 +240,8 @@ class Machine(RuleBasedStateMachine):
             self.world.check()
 
 
-SIDE = {"begin", "end", "trouble", "set_clocks", "change_max_age", "change_scopes", "join", "declare_absent", "revoke"}
+SIDE = {
+    "begin", "end", "trouble", "lead_astray", "set_clocks", "change_max_age", "change_scopes", "join", "declare_absent", "revoke"}
 """Rules that are not part of every story."""
 
 

@@ -30,6 +30,9 @@ SECOND_SCOPE = (None, None, 20, 300)
 """What a second scope may have in the inventory; None: there is none."""
 
 NOTHING = object()
+NODE, PROXY, APPLICATION = "node", "proxy", "application"
+"""What may answer a check in place of a node's probe location: that of another node, always or by turns, or an application on the
+node itself, whose sessions are as long as those that a check looks for."""
 
 
 class Violation(AssertionError):
@@ -137,6 +140,7 @@ class World:
         self.clients = [*(Client() for _number in range(clients)), Client(in_second=True)]
         self.old_disks = [ready]
         self.revoked_in = 0
+        self.astray: dict[str, tuple[str, int]] = {}
         self.leaked: set[str] = set()
 
     def first_ring(self, stamp: Stamp, names: list[str]) -> Ring:
@@ -273,6 +277,25 @@ class World:
             refuses=frozenset(key for key in asked if key not in keys),
             encrypts_with=frozenset({keys[0] if keys[0] in asked else UNLISTED}),
         )
+
+    # Who answers a check.
+
+    def counts(self, name: str, identity: str, by: str) -> bool:
+        """Whether an answer is evidence of a node: only if its own probe location gave it."""
+        return identity == name
+
+    def probed(self, name: str, asked: list[str]) -> NodeSeen:
+        """What a check sees at the address that stands for a node in the inventory."""
+        by, number = self.astray.get(name, ("", 0))
+        who = self.node(name)
+        if by in (NODE, PROXY):
+            who = self.nodes[(number + (self.time if by == PROXY else 0)) % len(self.nodes)]
+        found = self.seen(who, asked)
+        if by == APPLICATION and found.encrypts_with != {UNLISTED}:
+            found = replace(found, accepts=frozenset(asked), refuses=frozenset())
+        if found.answered and not self.counts(name, "" if by == APPLICATION else who.name, by):
+            return NodeSeen(answered=True, encrypts_with=frozenset({UNLISTED}))
+        return found
 
     # Clients.
 
