@@ -33,7 +33,7 @@ sys.path[:0] = [str(ROOT), str(HERE.parents[1]), str(HERE.parents[1] / "vectors"
 import real_httpd  # noqa: E402
 import small_fleet as fleet  # noqa: E402
 
-from plugins.module_utils import clock, probe  # noqa: E402
+from plugins.module_utils import clock, evidence, probe  # noqa: E402
 from plugins.module_utils.config import render  # noqa: E402
 from plugins.module_utils.question import Key, Question  # noqa: E402
 from plugins.module_utils.scopes import parse_scopes  # noqa: E402
@@ -42,6 +42,8 @@ from plugins.plugin_utils.prober import Node, Plan, Prober  # noqa: E402
 
 SITE = "www.example.com"
 REQUESTS_PER_NODE = 3
+SAME = probe.identity("all")
+"""One server answers for all nodes, so that here all have one name."""
 
 
 def addresses(count: int) -> list[str]:
@@ -68,7 +70,7 @@ MaxKeepAliveRequests {REQUESTS_PER_NODE}
 LogLevel emerg
 Listen 0.0.0.0:{plain}
 Listen 0.0.0.0:{secure}
-{render(scopes, "{root}/keys", (2, 4, 62))}
+{render(scopes, "{root}/keys", (2, 4, 62), identity=SAME)}
 <VirtualHost *:{secure}>
 ServerName {SITE}
 SSLEngine On
@@ -84,6 +86,7 @@ def one_check(scheme: str, port: int, count: int, concurrency: int, authority: s
     scopes = parse_scopes([{**fleet.SCOPE, "scheme": scheme, "port": port, "virtual_host": SITE}])
     nodes = [Node(f"node{number}", address) for number, address in enumerate(addresses(count))]
     tls = ssl.create_default_context(cafile=authority) if scheme == "https" else None
+    evidence.identity = probe.identity = lambda _node: SAME
     started, cpu = time.perf_counter(), time.process_time()
     prober = Prober(Plan(scopes, fleet.KEYS, tls=tls, concurrency=concurrency, timeout=30))
     views = prober.run(nodes)
