@@ -316,6 +316,19 @@ def test_the_file_of_a_virtual_host_that_no_scope_wants_is_emptied_and_a_second_
     assert b"<Location" in node.files[path].content
 
 
+def test_a_file_is_emptied_only_after_the_virtual_host_includes_another_in_its_place():
+    """A host that gets scopes on a second port has a file for each: whoever reloads in between finds its sessions."""
+    node = site_node()
+    node.files[SITE] = replace(node.files[SITE], content=SITE_TEXT + SITE_TEXT.replace(b":80", b":443"))
+    apply.apply(node, with_host([A]))
+    made = with_host([A])
+    _app, www = made.probes
+    both = replace(made, probes=(*made.probes, replace(www, scope=replace(www.scope, name="tls", port=443))))
+    order = [target.path for target in apply.wanted(node, both, (2, 4, 62))[1]]
+    old, new = DEBIAN.include_file("www.example.test"), DEBIAN.include_file("www.example.test", 443)
+    assert order.index(new) < order.index(SITE) < order.index(old)
+
+
 def test_a_file_that_is_not_ours_stays_and_keys_alone_empty_none():
     node = site_node()
     apply.apply(node, with_host([A]))
