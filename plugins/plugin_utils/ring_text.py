@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..module_utils.ring import Event
+from ..module_utils.ring_gate import SHOWN
 from ..module_utils.ring_times import moment
 
 __all__ = ["event", "moment", "render"]
@@ -35,6 +36,20 @@ def _table(ring: Mapping[str, Any]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [f"Ring {ring['id']}, generation {ring['generation']}, {len(ring['nodes'])} nodes known"]
     lines += ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    lines += [f"  max age {age['seconds']} s counts on: {_until(ring)}" for age in ring["max_ages"] if _is_left(age)]
     for item in ring["absent"]:
         lines.append(f"  absent: {item['node']} since {item['since']} by {item['by']} {item['reason']}".rstrip())
     return lines
+
+
+def _is_left(age: Mapping[str, Any]) -> bool:
+    """Whether a max age that the list of scopes has no more may still be served."""
+    return age["gone"] is None and not age["listed"]
+
+
+def _until(ring: Mapping[str, Any]) -> str:
+    nodes = [node for node in ring["nodes"] if node not in ring["settled"]]
+    more = f" and {len(nodes) - SHOWN} more" if len(nodes) > SHOWN else ""
+    if nodes:
+        return f"no deploy has brought the scopes as they are to {', '.join(nodes[:SHOWN])}{more}"
+    return "until a check has seen on all nodes that it is gone"

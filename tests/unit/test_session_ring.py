@@ -117,6 +117,12 @@ def test_a_deploy_tells_the_ring_what_it_brings_and_where_it_has(controller):
     assert result["changed"] and "+node n1, may serve older scopes" in printed
     assert controller.ring().settled == () and ages(controller.ring()) == [(60, True, True), (600, True, False)]
     assert result["ring"]["max_ages"][1] == {"seconds": 600, "gone": None, "listed": False}
+    waits = "max age 600 s counts on: no deploy has brought the scopes as they are to "
+    assert waits + "n1, n2\n" in controller("status", scopes=shorter)[1]
+    controller("tell", deployed=["n1"], scopes=shorter)
+    assert waits + "n2\n" in controller("status", scopes=shorter)[1]
+    controller("tell", deployed=["n2"], scopes=shorter)
+    assert "max age 600 s counts on: until a check has seen" in controller("status", scopes=shorter)[1]
 
 
 def test_adopted_keys_warn_until_the_earlier_max_age_is_known(controller):
