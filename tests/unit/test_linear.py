@@ -183,7 +183,7 @@ def test_no_text_makes_a_parser_slow(name, budget):
 def test_all_modules_with_patterns_are_looked_at():
     """A new module that applies patterns needs a row above, or a reason here why no text from outside reaches it."""
     plugins = Path(__file__).resolve().parents[2] / "plugins"
-    ours = {"config", "scopes", "store", "reach", "preflight", "evidence", "live", "endpoints", "fleet", "ring_json",
+    ours = {"bounds", "config", "scopes", "store", "reach", "preflight", "evidence", "live", "endpoints", "fleet", "ring_json",
             # Options of the operator's own, one line each; or their patterns are of fixed length.
             "apply", "key_causes", "session_packages_info", "session_check"}
     # What calls them above: errorlog log_time log_places configtest httpd_config config_causes explain cookie probe ...
