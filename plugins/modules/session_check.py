@@ -98,8 +98,8 @@ options:
     default: []
   fallback:
     description:
-      - By name of a scope, a path to ask at when a node has no probe location. The place of the missing probe location
-        by default.
+      - By name of a scope, a path to ask at when no probe location answers. The place of the missing probe location by default.
+      - What answers there is opened and may show a fault. It proves nothing, and no gate counts it.
     type: dict
     default: {}
   payload:
