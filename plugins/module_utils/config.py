@@ -93,12 +93,13 @@ def _probe_location(scope: Scope, interval: bool, in_cookies: Sequence[str], ide
     """What answers probes: httpd itself, before it asks who the visitor is and before any application is reached.
 
     <If> is merged after every <Location>, so that no "Require all granted" of the site opens it. It goes by the request as it
-    was sent: a rewriting of the virtual host may have changed the path by then.
+    was sent: a rewriting of the virtual host may have changed the path by then. Whoever asks adds a number, see
+    :func:`probe.spread`.
     """
     path = re.sub(r"[.+]", r"\\\g<0>", scope.probe_path)
     silent = "authz_core session session_cookie session_crypto".split()
     lines = [
-        "<If \"%%{THE_REQUEST} =~ m#^[A-Z]+ %s[? ]#\">" % path,
+        "<If \"%%{THE_REQUEST} =~ m#^[A-Z]+ %s(/[0-9]+)?[? ]#\">" % path,
         "    Require all denied",
         "    <IfModule mod_access_compat.c>",
         "        Satisfy All",
@@ -124,7 +125,7 @@ def _probe_location(scope: Scope, interval: bool, in_cookies: Sequence[str], ide
     if scope.store == "dbd":
         # The probe location keeps its sessions in cookies, with the same keys, so that a probe needs no database and whoever
         # holds the keys can seal one. Asked with ?store, it uses the database.
-        lines.append("<If \"%%{THE_REQUEST} =~ m#^[A-Z]+ %s #\">" % path)
+        lines.append("<If \"%%{THE_REQUEST} =~ m#^[A-Z]+ %s(/[0-9]+)? #\">" % path)
         lines += ["    " + line for line in in_cookies]
         lines.append("</If>")
     return lines

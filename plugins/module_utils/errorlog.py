@@ -54,7 +54,8 @@ _CLIENT = re.compile(r"(?i)(?:\[(?:client|remote) |(?<![a-z])(?:client|remote|pe
 _ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:]{2,45}\]):[1-9]\d{3,4}(?!\w)")
 _PORT = re.compile(r":[1-9]\d{0,4}\Z")
 _WORKER = re.compile(r"(?i)(?<![a-z])pid[^\w]{0,4}(\d{1,10})(?:[^\w]{1,4}tid[^\w]{0,4}(\d{1,20}))?")
-_OF_A_PROBE = re.compile(r"(?i)/(?:%s|%%2e%s)(?=[,\s?\"'\\\])}]|\Z)" % (re.escape(PROBE_NAME), re.escape(PROBE_NAME[1:])))
+_OF_A_PROBE = re.compile(
+    r"(?i)/(?:%s|%%2e%s)(?:/[0-9]+)?(?=[,\s?\"'\\\])}]|\Z)" % (re.escape(PROBE_NAME), re.escape(PROBE_NAME[1:])))
 _CODE = re.compile(r"\bAH(\d{5})\b")
 
 

@@ -8,12 +8,13 @@ The door is an argument; the cookies to ask with were sealed on the controller, 
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 from .hygiene import cookie_deviations
-from .probe import Answer, Observation, SetCookie, answered_by, observe, parse_set_cookie
+from .probe import Answer, Observation, SetCookie, answered_by, observe, parse_set_cookie, spread
 from .reach import PLAIN, Reach, hint, status_hint
 from .scopes import Scope
 
@@ -49,6 +50,8 @@ class Way:
     port: int = 0
 
 
+_numbers = itertools.count()
+
 _ROW = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 """The cookie of a session in a database: the name of its row, a UUID."""
 
@@ -69,6 +72,7 @@ def ask(node: Http, probe: ScopeProbe, passphrases: Sequence[str], way: Way) -> 
 
 
 def _get(node: Http, scope: Scope, way: Way, path: str, cookie: str) -> Answer:
+    path = spread(path, next(_numbers))
     port = way.port or scope.port
     address = way.address or _own_address(node.listeners().get(port, []))
     # A trial has no load balancer before it.

@@ -116,6 +116,15 @@ def store_path(scope_path: str) -> str:
     return probe_path(scope_path) + "?" + STORE_QUERY
 
 
+def spread(path: str, number: int) -> str:
+    """The path to ask for, with a number that makes it another page each time; a path of no probe location stays as it is.
+
+    mod_evasive, and rules of its kind, shut an address out that asks for one page several times within a second.
+    """
+    before, name, after = path.partition("/" + PROBE_NAME)
+    return "%s%s/%d%s" % (before, name, number, after) if name and after in ("", "?" + STORE_QUERY) else path
+
+
 def identity(node: str) -> str:
     """What the probe locations of a node are known by: 16 hexadecimal digits, made from its name in the inventory.
 

@@ -11,6 +11,7 @@ one with the shortest way, for the clock.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import resource
 import ssl
@@ -122,6 +123,7 @@ class Prober:
         self._sessions: dict[str, dict[str, str]] = {}
         self._rows: dict[str, dict[str, str]] = {}
         self._views: dict[tuple[str, str], View] = {}
+        self._numbers = itertools.count()
         self._threads = ThreadPoolExecutor(max_workers=2)
         self._resolver = Resolver()
 
@@ -295,6 +297,7 @@ class Prober:
         """A request as it is sent, with the cookie ``value`` unless that is empty."""
         target = self.target(node, scope)
         host = reach.host_header(scope.asked_as, node.address, target.port, target.tls)
+        path = probe.spread(path, next(self._numbers))
         return reach.request(path, host, f"{scope.cookie_name}={value}" if value else "", scope.reach.headers)
 
     async def keep(self, node: Node, scope: Scope, asked: Asked) -> View:

@@ -38,7 +38,7 @@ def test_the_whole_file() -> None:
     RequestHeader edit Cookie "^[;,[:space:]]+" ""
     RequestHeader unset Cookie "expr=%{req:Cookie} == ''"
     RequestHeader unset Cookie2
-    <If "%{THE_REQUEST} =~ m#^[A-Z]+ /app/\\.mod-session-probe[? ]#">
+    <If "%{THE_REQUEST} =~ m#^[A-Z]+ /app/\\.mod-session-probe(/[0-9]+)?[? ]#">
         Require all denied
         <IfModule mod_access_compat.c>
             Satisfy All
@@ -76,7 +76,7 @@ def test_the_whole_file_with_a_database() -> None:
     RequestHeader unset Cookie "expr=%{req:Cookie} == ''"
     RequestHeader unset Cookie2
     LogLevel session:debug session_cookie:debug session_crypto:debug session_dbd:debug
-    <If "%{THE_REQUEST} =~ m#^[A-Z]+ /app/\\.mod-session-probe[? ]#">
+    <If "%{THE_REQUEST} =~ m#^[A-Z]+ /app/\\.mod-session-probe(/[0-9]+)?[? ]#">
         Require all denied
         <IfModule mod_access_compat.c>
             Satisfy All
@@ -91,7 +91,7 @@ def test_the_whole_file_with_a_database() -> None:
         </IfModule>
         SessionExpiryUpdateInterval 0
     </If>
-    <If "%{THE_REQUEST} =~ m#^[A-Z]+ /app/\\.mod-session-probe #">
+    <If "%{THE_REQUEST} =~ m#^[A-Z]+ /app/\\.mod-session-probe(/[0-9]+)? #">
         SessionCookieName httpd-session Path=/app;Domain=example.com;HttpOnly;Secure;SameSite=Lax
         SessionCookieRemove Off
     </If>
@@ -108,8 +108,8 @@ def test_no_scopes_make_an_empty_file_with_its_header() -> None:
     ("options", "line"),
     [
         ({"path": "/"}, '<Location "/">'),
-        ({"path": "/"}, r'<If "%{THE_REQUEST} =~ m#^[A-Z]+ /\.mod-session-probe[? ]#">'),
-        ({"path": "/a+b/v1.2"}, r'<If "%{THE_REQUEST} =~ m#^[A-Z]+ /a\+b/v1\.2/\.mod-session-probe[? ]#">'),
+        ({"path": "/"}, r'<If "%{THE_REQUEST} =~ m#^[A-Z]+ /\.mod-session-probe(/[0-9]+)?[? ]#">'),
+        ({"path": "/a+b/v1.2"}, r'<If "%{THE_REQUEST} =~ m#^[A-Z]+ /a\+b/v1\.2/\.mod-session-probe(/[0-9]+)?[? ]#">'),
         ({"cookie_domain": "example.com", "same_site": "Strict", "cookie_path": "/", "cookie_name": "id"},
          "SessionCookieName id Path=/;Domain=example.com;HttpOnly;Secure;SameSite=Strict"),
         ({"same_site": "", "secure": False, "http_only": False, "allow_insecure": True},

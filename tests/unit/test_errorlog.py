@@ -61,7 +61,7 @@ def test_what_a_probe_shows_is_no_loss(backwards):
 
 
 def test_only_a_probes_own_path_is_one():
-    for path in ("x.mod-session-probe", ".mod-session-probe/x", ".mod-session-probes"):
+    for path in ("x.mod-session-probe", ".mod-session-probe/x", ".mod-session-probe/7/x", ".mod-session-probes"):
         assert counted(at(NOW - 9), at(NOW - 9, 1, DECODED + path))["AH01842"].count == 1
     assert "AH01842" not in counted(at(NOW - 9), at(NOW - 9, 1, PROBED + ", referer: https://www.example.test/"))
 

@@ -4,6 +4,7 @@
 """What a node says about its own server, live or on trial, with a server made of a few lines in place of httpd."""
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional
@@ -65,6 +66,7 @@ class Server:
     silent: Optional[OSError] = None
     listening: dict[int, list[str]] = field(default_factory=lambda: {80: ["0.0.0.0"], 443: ["::"]})
     asked: list[tuple[Any, ...]] = field(default_factory=list)
+    pages: list[str] = field(default_factory=list)
     rows: tuple[str, ...] = (ROW, ROW)
     """The cookies with which the database answers, one after the other; empty for none."""
 
@@ -76,6 +78,8 @@ class Server:
         return self.listening
 
     def get(self, address: str, port: int, tls: bool, host: str, path: str, cookie: str, _reach: object) -> Answer:
+        self.pages.append(path)
+        path = re.sub(r"/[0-9]+(?=\?|\Z)", "", path)
         self.asked.append((address, port, tls, host, path, cookie.split("=")[0]))
         if self.silent:
             raise self.silent
@@ -229,6 +233,7 @@ def test_where_is_asked(
     server = Server(listening=listening)
     assert len(ask(server, probe_of(scope(**options), *KEYS), KEYS, way)) == 2
     assert server.asked == [(*asked, "/app/.mod-session-probe", "httpd-session")] * 2
+    assert len(set(server.pages)) == 2, "an address that asks for one page twice within a second may be shut out"
 
 
 @pytest.mark.parametrize(

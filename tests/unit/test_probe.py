@@ -63,6 +63,20 @@ def test_the_path_of_a_scopes_probe(scope: str, path: str) -> None:
     assert probe.probe_path(scope) == path
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/.mod-session-probe", "/.mod-session-probe/7"),
+        ("/app/.mod-session-probe?store", "/app/.mod-session-probe/7?store"),
+        ("/app/page?a=b", "/app/page?a=b"),
+        ("/app/.mod-session-probes", "/app/.mod-session-probes"),
+        ("/app/.mod-session-probe/x", "/app/.mod-session-probe/x"),
+    ],
+)
+def test_each_probe_asks_for_a_page_of_its_own_and_other_paths_stay(path: str, asked: str) -> None:
+    assert probe.spread(path, 7) == asked
+
+
 def test_a_probe_carries_the_marker_and_no_expiry_unless_told() -> None:
     assert cookie.unseal(SENT, [OLD], "aes256").payload == "fleetprobe=" + MARKER
     timed = probe.seal_probe(OLD, "aes128", MARKER, bytes(16), bytes(16), expiry=EXPIRY)
