@@ -45,6 +45,11 @@ class Run:
         """Tasks that changed something, over all hosts."""
         return sum(row["changed"] for row in self.recap.values())
 
+    @property
+    def nodes(self) -> set[str]:
+        """The nodes that were reached; the controller's own plays aside."""
+        return set(self.recap) - {"localhost"}
+
     def results(self, task: str) -> dict[str, dict]:
         """The results of a task by host, as far as they were printed (runs have ``-v``)."""
         found: dict[str, dict] = {}

@@ -40,8 +40,8 @@ _STAGES = frozenset(("|", "|&", ";", "&&", "||", "&"))
 # Options that take a value, of each program, so that the value is not taken for the log.
 _OPTIONS: Dict[str, Tuple[str, Tuple[str, ...]]] = {
     "rotatelogs": ("Lpn", ()),
-    "cronolog": ("HSPlpdxsz", ("hardlink", "symlink", "prev-symlink", "link", "period", "delay", "debug", "start-time",
-                                "time-zone")),
+    "cronolog": ("HSPlpdxsz", (
+        "hardlink", "symlink", "prev-symlink", "link", "period", "delay", "debug", "start-time", "time-zone")),
     "logger": ("tpfnPuS", ("tag", "priority", "file", "server", "port", "socket", "size", "msgid", "sd-id", "sd-param")),
     "systemd-cat": ("tp", ("identifier", "priority", "stderr-priority", "level-prefix", "namespace")),
     "svlogd": ("rRlb", ()),

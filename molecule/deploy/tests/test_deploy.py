@@ -60,7 +60,7 @@ def test_second_run_changes_nothing():
     run = journey.playbook("deploy")
     assert run.status == 0, run.output
     assert run.changed == 0, run.output
-    assert set(run.recap) == set(FLEET)
+    assert run.nodes == set(FLEET)
 
 
 def test_mitogen_s_strategy_does_the_same(monkeypatch):

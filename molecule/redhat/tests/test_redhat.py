@@ -87,7 +87,7 @@ def test_files_are_where_this_system_has_them_and_the_key_is_for_root_only():
 
 def test_second_run_changes_nothing():
     done = deploy()
-    assert done.changed == 0 and set(done.recap) == set(FLEET), done.output
+    assert done.changed == 0 and done.nodes == set(FLEET), done.output
 
 
 def test_check_mode_predicts_exactly_what_the_run_changes():

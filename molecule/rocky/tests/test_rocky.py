@@ -67,7 +67,7 @@ def test_bare_machines_get_httpd_and_sessions_in_one_run():
 
 def test_second_run_changes_nothing():
     done = deploy()
-    assert done.changed == 0 and set(done.recap) == set(FLEET), done.output
+    assert done.changed == 0 and done.nodes == set(FLEET), done.output
 
 
 @pytest.mark.parametrize(("maker", "reader"), [FLEET, FLEET[::-1]])

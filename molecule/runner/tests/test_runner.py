@@ -99,7 +99,7 @@ def operator(tmp_path_factory):
 def user(operator):
     """Somebody who logged in when both workers had done their first slice."""
     run = operator.distributed()
-    assert set(run.recap) == set(FLEET)
+    assert run.nodes == set(FLEET)
     operator.did("check")
     return Browser(operator.every_key(), journey.scope())
 
@@ -107,7 +107,7 @@ def user(operator):
 def test_one_slice_is_not_the_fleet(operator, user):
     operator.did("ring", session_ring_verb="stage")
     run = operator.distribute(operator.worker(1), LOST)
-    assert run.status == 1 and "session_fleet[1:2] failed" in run.output and set(run.recap) == {"n1"}
+    assert run.status == 1 and "session_fleet[1:2] failed" in run.output and run.nodes == {"n1"}
     # Nor is it the fleet for a step of the ring that sees no more than that slice.
     for words in ((), ("--limit", "n1")):
         run = operator.run("ring", *words, session_ring_verb="promote")
