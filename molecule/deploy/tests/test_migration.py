@@ -106,7 +106,7 @@ def test_the_hand_made_lines_can_go_then(visitor, tmp_path):
     did("diagnose", {**LIST, "session_diagnose_report_dir": str(tmp_path)})
     found = json.loads((tmp_path / "diagnosis.json").read_text())["causes"]
     # Their cookie is called session, as that of many frameworks is.
-    assert [cause["code"] for cause in found] == ["weak_key", "cookie_of_framework"], "all that is left is to rotate the phrase out"
+    assert [cause["code"] for cause in found] == ["weak_key", "cookie_of_framework"], "only the phrase is left to rotate out"
 
 
 def test_the_typed_phrase_is_rotated_out_and_nobody_is_logged_out(visitor, tmp_path):
