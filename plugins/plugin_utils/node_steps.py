@@ -100,11 +100,14 @@ def _shot(value: object, scopes: Collection[str], keys: int) -> dict[str, Any]:
         raise _WrongShape("a shot is of no scope that was asked for")
     if not isinstance(purpose, str) or purpose not in PURPOSES:
         raise _WrongShape("a shot is for nothing that was asked for")
-    if purpose in ("key", "fallback", "path", "make") or key is not None:
+    own = purpose in ("key", "fallback", "path", "make")
+    if own or key is not None:
         key = _number(key, "a shot's key", 0, keys)
     if not isinstance(source, str):
         raise _WrongShape("a shot's source is no text")
-    texts = {name: _text(value.get(name), f"a shot's {name}") for name in ("path", "value")}
+    texts = {name: _text(value.get(name), f"a shot's {name}") for name in ("path", "value", *(["marker"] if own else []))}
+    if texts.get("marker") == "":
+        raise _WrongShape("a shot's marker is empty")
     return {"scope": scope, "purpose": purpose, "key": key, "source": source, **texts, "answer": _answer(value.get("answer"))}
 
 

@@ -30,6 +30,7 @@ from plugins.module_utils.scopes import parse_scopes
 from plugins.module_utils.verdict import judge
 from plugins.plugin_utils import node_side
 from plugins.plugin_utils.canary_walk import Walk
+from plugins.plugin_utils.node_steps import read
 from plugins.plugin_utils.prober import Node, Plan, Prober
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +76,10 @@ def through_nodes(module, members, port, option=None, scope=None, **plan):
         requests = json.loads(json.dumps(node_side.requests(prober, Node(name, name), shots, "")))
         assert not any(key in json.dumps(requests) for key in KEYS)
         answers = module.ask_all(requests, 5, module.SteadyClock())
-        return json.loads(json.dumps([{**shot, "answer": answer} for shot, answer in zip(shots, answers)]))
+        registered = [{**shot, "answer": answer} for shot, answer in zip(shots, answers)]
+        step = read(json.loads(json.dumps({"shots": registered})), [scope.name for scope in scopes], len(KEYS))
+        assert step.fault is None
+        return step.shots
 
     for name in names:
         prober = Prober(Plan(scopes, KEYS, **plan))

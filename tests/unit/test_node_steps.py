@@ -35,7 +35,8 @@ NOW = 1_800_000_000_000_000
 ESCAPE = "\x1b]0;owned\x07\x1b[31m\x9b31m\r\nmod_session_up 1\n<script>alert(1)</script>"
 HEADERS = [["set-cookie", "httpd-session=x;Path=/"], ["date", "x"]]
 ANSWER = {"status": 403, "headers": HEADERS, "sent": NOW, "received": NOW + 900, "large": False}
-SHOT = {"scope": "app", "purpose": "key", "key": 0, "path": "/app/x", "value": "x", "source": "", "answer": ANSWER}
+SHOT = {"scope": "app", "purpose": "key", "key": 0, "path": "/app/x", "value": "x", "source": "", "marker": "m",
+        "answer": ANSWER}
 GOOD = {"changed": False, "shots": [SHOT], "ring": None, "samples": [[NOW, NOW, NOW]]}
 
 
@@ -66,6 +67,8 @@ WRONG = {
     "a value that is none": with_shot(value=None),
     "a source that is a list": with_shot(source=[]),
     "a path that is none": with_shot(path=None),
+    "no marker": {**GOOD, "shots": [{name: part for name, part in SHOT.items() if name != "marker"}]},
+    "an empty marker, which any answer has": with_shot(marker=""),
     "an answer that is a text": with_shot(answer="x"),
     "an answer that is a list": with_shot(answer=[]),
     "an empty answer": with_shot(answer={}),

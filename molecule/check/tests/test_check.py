@@ -283,8 +283,8 @@ def test_an_absent_node_may_be_down(node, check):
 
 
 def test_a_session_that_has_to_fit(check):
-    assert check(session_check_payload=2999)[0] == {}
-    assert check(session_check_payload=3000)[0] == {None: {"cookie_size"}}
+    assert check(session_check_payload=2983)[0] == {}
+    assert check(session_check_payload=2984)[0] == {None: {"cookie_size"}}
 
 
 @pytest.fixture(scope="module")
