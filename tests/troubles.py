@@ -174,7 +174,7 @@ TROUBLES = (
             repair="nft delete table inet site", extra={"session_check_timeout": 2}),
     Trouble("no_ssh", "the node cannot be reached at all", "not_examined", "true", extra={"unreachable": "n2"}),
     Trouble("interrupted", "a deploy was interrupted", "deploy_interrupted",
-            "printf '{\"version\": 1, \"state\": \"staging\", \"paths\": [], \"created\": []}'"
+            "printf '{\"version\": 2, \"state\": \"staging\", \"paths\": [], \"created\": [], \"modes\": {}}'"
             " >/etc/apache2/mod_session/.transaction.json"),
     Trouble("mocked_selinux", "Permission denied, though file modes are right", "selinux_denied",
             "mkdir -p /var/log/audit; echo 'type=AVC msg=audit(1763892733.123:456): avc:  denied  { read } for  pid=81"

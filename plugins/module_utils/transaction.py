@@ -107,6 +107,10 @@ def _beside(path: str, suffix: str) -> str:
     return "%s/.%s.mod-session-%s" % (directory, name, suffix)
 
 
+class JournalError(OSError):
+    """The journal of a run that was killed cannot be read; prints as a sentence that says what to do."""
+
+
 class Transaction:
     """Puts targets live together.
 
@@ -225,8 +229,11 @@ class Transaction:
         return state.name
 
     def pending(self) -> bool:
-        """Whether a run that was killed has left something to undo."""
-        return bool(self._read().name)
+        """Whether a run that was killed has left something to undo; so where its journal cannot be read."""
+        try:
+            return bool(self._read().name)
+        except JournalError:
+            return True
 
     def before(self, path: str) -> Optional[Entry]:
         """What :meth:`undo` would leave at a path."""
@@ -271,9 +278,15 @@ class Transaction:
         entry = self.door.entry(self.journal)
         if entry is None:
             return _State("", [], [], {})
-        data = json.loads(entry.content.decode("utf-8"))
-        modes = {path: (before, after) for path, (before, after) in data["modes"].items()}
-        return _State(data["state"], [_Row(*row) for row in data["paths"]], data["created"], modes)
+        try:
+            data = json.loads(entry.content.decode("utf-8"))
+            modes = {path: (before, after) for path, (before, after) in data["modes"].items()}
+            return _State(data["state"], [_Row(*row) for row in data["paths"]], data["created"], modes)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise JournalError(
+                "%s, which says what a deploy that was cut off had begun, cannot be read (%s). Nothing was changed. Look beside "
+                "the files of the deploy for some that end in .mod-session-old, put back what you need, then remove it" % (
+                    self.journal, type(error).__name__)) from error
 
 
 def _digest(entry: Optional[Entry]) -> str:

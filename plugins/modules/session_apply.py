@@ -188,6 +188,7 @@ from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.passphrase
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.scopes import ScopeError, parse_scopes, with_secrets
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.selinux import SelinuxError, adjust
 from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.store import ARGUMENT, StoreOptionError, store_for
+from ansible_collections.httpd_fleet.mod_session.plugins.module_utils.transaction import JournalError
 
 
 def main():
@@ -249,6 +250,8 @@ def main():
     except LockTimeout:
         module.fail_json(msg="another run has been at work on this node for %d s; nothing was changed. Wait for it, or "
                              "look for a process that holds %s" % (LOCK_SECONDS, LOCK), state="untouched")
+    except JournalError as error:
+        module.fail_json(msg=str(error), state="untouched")
     except OSError as error:
         module.fail_json(msg="%s; run again to find and undo what was begun" % error, state="untouched")
     for text in result.warnings:

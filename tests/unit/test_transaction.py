@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plugins.module_utils.node import Node
-from plugins.module_utils.transaction import Directory, Entry, Target, Transaction
+from plugins.module_utils.transaction import Directory, Entry, JournalError, Target, Transaction
 
 reason = "" if os.geteuid() == 0 else "not root: the transaction gives files away (chown)"
 if reason:
@@ -608,3 +608,20 @@ def test_any_files_killed_twice(pairs: list[tuple[Thing, tuple[str, Any, Any]]],
             work.door = Node("no-such-service")
             work.undo()
         assert relative(other) in (old, new)
+
+
+@pytest.mark.parametrize("text", [
+    "", "nonsense", "[]", "{}", "null", '{"state": "swapping", "paths": [["/etc/x"]], "created": [], "modes": {}}',
+    '{"version": 1, "state": "staging", "paths": [["/etc/x", true]], "created": []}',
+])
+def test_a_journal_that_cannot_be_read_is_said_and_nothing_is_touched(make_scene: Callable[[], Scene], text: str) -> None:
+    scene = make_scene()
+    node = Node("no-such-service")
+    node.make_directory(scene.at("mod_session"), 0o700)
+    node.write(scene.journal, text.encode(), 0o600, (0, 0))
+    before, work = tree(scene.root), scene.work()
+    assert work.pending()
+    for act in (work.undo, lambda: work.missing(scene.targets)):
+        with pytest.raises(JournalError, match=r"transaction\.json.* cannot be read"):
+            act()
+    assert tree(scene.root) == before
