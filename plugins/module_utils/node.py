@@ -302,6 +302,17 @@ class Node:
         """Whether httpd is running."""
         return self.run(["systemctl", "is-active", "--quiet", self.service])[0] == 0
 
+    def service_program(self, binary: str) -> str:
+        """The program that the service runs, links followed; ``binary`` where it does not run.
+
+        A binary may be a script that runs the program proper.
+        """
+        pid = self.run(["systemctl", "show", "--property=MainPID", "--value", self.service])[1]
+        if pid.isdigit() and pid != "0":
+            with contextlib.suppress(OSError):
+                return os.readlink("/proc/%s/exe" % pid).split(" (")[0]  # (deleted): an upgrade waits for a restart
+        return self.real_path(binary)
+
     def service_reload(self) -> Tuple[int, str]:
         """Have httpd read its configuration anew, without dropping a request."""
         return self.run(["systemctl", "reload", self.service])

@@ -35,7 +35,7 @@ class Facts:
     :ivar fixed: CVE names that the installed package's changelog mentions.
     :ivar listening: TCP ports somebody listens on.
     :ivar holders: by port, the programs that listen, with their paths, as far as they are known.
-    :ivar binary: the distribution's httpd, links followed.
+    :ivar binary: the program that the distribution's httpd runs as, links followed.
     :ivar entropy: whether the kernel's random source is ready.
     """
 

@@ -134,7 +134,7 @@ def main():
         entropy=node.entropy_ready(),
         systemd=os.path.isdir("/run/systemd/system"),
         holders=node.holders(),
-        binary=node.real_path(layout.binary),
+        binary=node.service_program(layout.binary),
     )
     refusals, warnings = judge(facts, scopes)
     if store.get("ca") and not node.is_file(store["ca"]):

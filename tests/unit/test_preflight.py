@@ -8,6 +8,7 @@ import socket
 import sys
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -106,6 +107,13 @@ def test_who_listens_is_read_from_the_kernel() -> None:
         found = Node("no-such-service").holders()
         for one in (server, other):
             assert found[one.getsockname()[1]] == ["%s (process %d)" % (os.path.realpath(sys.executable), os.getpid())]
+
+
+def test_a_service_s_program_is_what_runs_not_the_script_that_started_it() -> None:
+    node = Node("no-such-service")
+    for said, program in ((str(os.getpid()), os.path.realpath(sys.executable)), ("0", "/usr/bin/env"), ("", "/usr/bin/env")):
+        with mock.patch.object(node, "run", lambda _argv, said=said: (0, said)):
+            assert node.service_program("/usr/bin/env") == os.path.realpath(program)
 
 
 def test_a_port_is_missed_once_however_many_scopes_need_it() -> None:
