@@ -33,7 +33,7 @@ from ansible.parsing.vault import VaultSecret
 
 from plugins.plugin_utils.ring_store import open_store
 
-from . import journey, small_fleet
+from . import field_faults, journey, small_fleet
 
 ROOT = journey.ROOT
 SITES = ROOT / "tests" / "field"
@@ -214,6 +214,7 @@ class Journey:
         for visit in self.site.spec.get("leaves", []):
             self.visitor.visits(self.nodes[-1], visit)
         self._proof()
+        self._more_faults()  # the last: their lines stay in the logs
         self._no_key_in_the_open()
 
     # The site
@@ -396,6 +397,21 @@ class Journey:
         self._did("deploy after the fault", "deploy", **fault.get("extra", {}))
         self._session_stays()
         self._check()
+
+    def _more_faults(self) -> None:
+        """Each fault of tests/field_faults.py that was asked for is named, on its node, beside what it brings with it."""
+        node, problems = self.nodes[-1], []
+        scope = yaml.safe_load((self.site.folder / "group_vars.yml").read_text())["session_config_scopes"][0]
+        for fault in field_faults.faults(scope["path"], scope.get("virtual_host", "")):
+            ssh(node, field_faults.KEEP)
+            ssh(node, fault.make, check=False)
+            where = {"session_diagnose_report_dir": str(self.folder), "session_check_timeout": 4}
+            self._run(f"fault {fault.code}", "diagnose", **where)
+            causes = json.loads((self.folder / "diagnosis.json").read_text())["causes"]
+            if not any(cause["code"] == fault.code and node in cause["nodes"] for cause in causes):
+                problems.append(f"{fault.code}: found {[(cause['code'], cause['nodes']) for cause in causes]}")
+            ssh(node, f"{fault.undo}; {field_faults.RESTORE}")
+        assert not problems, f"{self.site.name}: " + "; ".join(problems)
 
     def _proof(self) -> None:
         """What a site says of itself at the end."""
