@@ -18,7 +18,7 @@ BACKUP = "/run/field-faults"
 KEEP = f"rm -rf {BACKUP}; cp -a /etc/apache2 {BACKUP}"
 RESTORE = (
     f"find /etc/apache2 -mindepth 1 -delete; cp -a {BACKUP}/. /etc/apache2/; rm -rf /etc/systemd/system/apache2.service.d;"
-    "systemctl daemon-reload; systemctl reset-failed; systemctl restart apache2"
+    f"systemctl daemon-reload; systemctl reset-failed; systemctl restart apache2; rm -rf {BACKUP}"
 )
 
 
