@@ -115,7 +115,7 @@ def test_one_slice_is_not_the_fleet(operator, user):
         assert "n2 does not accept" in run.output and "n3 does not accept" in run.output and "n1 does not" not in run.output
     assert operator.run("check").status != 0
     run = operator.run("check", "--limit", "lb1")
-    assert run.status != 0 and "This --limit has no host in the group session_fleet" in run.output
+    assert run.status != 0 and "the --limit of this run has no host of the group session_fleet" in run.output
     assert operator.states == ["primary", "staged"]
 
 
