@@ -46,7 +46,7 @@ PORTS = {80: 20080, 443: 20443, 8080: 28080, 8443: 28443}
 
 KNOWN = {
     "about", "modules", "services", "python", "reach", "works", "login", "login_first", "stays", "rotations", "playbooks",
-    "leaves", "before_removal", "warned", "refused", "pause", "files_with_keys", "diagnosis", "fault",
+    "leaves", "before_removal", "warned", "refused", "files_with_keys", "diagnosis", "fault",
 }  # fmt: skip
 ONE_VISIT = {"url", "status", "text", "without", "location", "form", "headers"}
 
@@ -295,7 +295,6 @@ class Journey:
 
     def _session_stays(self) -> None:
         """Who logged in at the first node is logged in on all, and the site works as before."""
-        time.sleep(self.site.spec.get("pause", 0))
         for node in self.nodes[::-1] + self.nodes:
             for visit in self.site.spec.get("stays", []):
                 self.visitor.visits(node, visit)

@@ -16,7 +16,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 
 PIPED_BECOME = ("su",)
-"""Ways to become root that are not marked as able to pipe and are: tried with util-linux's su, with and without a password."""
+"""Ways to become root that are not marked as able to pipe and are: tried with util-linux's su and a password."""
 
 _NO_TTY = "must have a tty"
 

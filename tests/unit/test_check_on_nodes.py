@@ -75,6 +75,8 @@ def through_nodes(module, members, port, option=None, scope=None, **plan):
     def send(prober, name, shots):
         requests = json.loads(json.dumps(node_side.requests(prober, Node(name, name), shots, "")))
         assert not any(key in json.dumps(requests) for key in KEYS)
+        pages = [row["text"].split()[1] for row in requests["requests"] if "/.mod-session-probe" in row["text"]]
+        assert len(set(pages)) == len(pages), "an address that asks for one page twice within a second may be shut out"
         answers = module.ask_all(requests, 5, module.SteadyClock())
         registered = [{**shot, "answer": answer} for shot, answer in zip(shots, answers)]
         step = read(json.loads(json.dumps({"shots": registered})), [scope.name for scope in scopes], len(KEYS))
